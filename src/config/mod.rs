@@ -1,0 +1,188 @@
+//! Profiles: what a server may do, from TOML to a [`Profile`] whose every value knows the line it came from.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A profile that is compiled in, by its name (`default`, `node`, …).
+    BuiltIn(String),
+    /// A file of the user's: a server profile, a bundle or `config.toml`.
+    File(PathBuf),
+    /// The administrator's policy.
+    Policy(PathBuf),
+    /// A command-line option, as written (`--read ~/notes`).
+    Flag(String),
+    /// The command that is run: its interpreter, package or environment.
+    Command,
+    /// The jail itself: what no profile can change.
+    Jail,
+}
+
+/// A [`Source`] and the line in it, 1-based; `None` where lines make no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, option or built-in part.
+    pub source: Source,
+    /// 1-based line of the value.
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::BuiltIn(name) => write!(f, "built-in {name}")?,
+            Source::File(path) | Source::Policy(path) => write!(f, "{}", path.display())?,
+            Source::Flag(flag) => write!(f, "{flag}")?,
+            Source::Command => write!(f, "the command")?,
+            Source::Jail => write!(f, "the jail")?,
+        }
+        match self.line {
+            Some(line) => write!(f, ":{line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A value with the place it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// How much confinement: the least a profile accepts, or what a machine gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Tier {
+    /// Landlock and seccomp only, where user namespaces are not to be had.
+    B,
+    /// Namespaces, a root file system of its own, Landlock and seccomp.
+    A,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::A => "A",
+            Tier::B => "B",
+        })
+    }
+}
+
+/// How far the person trusts the server's author; picks the presets in `profiles/trust-*.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// A stranger's server; the default.
+    Community,
+    /// Read or audited by someone the person trusts.
+    Vetted,
+    /// The person's own.
+    FirstParty,
+}
+
+/// Whether the jail's home directory outlives the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Home {
+    /// Empty at every start, in memory.
+    Ephemeral,
+    /// `$XDG_DATA_HOME/mcpjail/homes/NAME`.
+    Persistent,
+}
+
+/// A path that a profile or an option grants, variables expanded, not yet looked up on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathGrant {
+    /// Absolute and lexically normal (no `.`, `..`, doubled or final slash). Symlinks are not resolved.
+    pub path: PathBuf,
+    /// As it stands in the profile (`${arg1}/.git`).
+    pub written: String,
+    /// `dangerous = true`: protected paths may be granted by this line.
+    pub dangerous: bool,
+    /// `optional = true`: dropped without an error where the path does not exist.
+    pub optional: bool,
+    /// The line.
+    pub origin: Origin,
+}
+
+/// All file grants of a profile. Lists of merged profiles add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileGrants {
+    /// Files and trees that may be read, not executed.
+    pub read: Vec<PathGrant>,
+    /// Files and trees that may be read, written, created in and deleted from, not executed.
+    pub write: Vec<PathGrant>,
+    /// Directories whose names may be listed, contents not read.
+    pub list: Vec<PathGrant>,
+    /// Files and trees that may be read and executed.
+    pub exec: Vec<PathGrant>,
+    /// Read-only islands inside writable grants.
+    pub deny_write: Vec<PathGrant>,
+    /// Names, relative to every writable grant, that become read-only islands where they exist (`.git/hooks`).
+    pub guard: Vec<Sourced<PathBuf>>,
+}
+
+/// Network grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkGrants {
+    /// Whether sockets to the jail's own, private loopback are allowed. Nothing outside is reached by it.
+    pub loopback: Sourced<bool>,
+}
+
+/// Environment grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvGrants {
+    /// Names that are copied from mcpjail's environment where set there; `LC_*` style suffix patterns allowed.
+    pub pass: Vec<Sourced<String>>,
+    /// Names and values that are set; a later profile's value replaces an earlier one's.
+    pub set: Vec<(String, Sourced<String>)>,
+}
+
+/// Resource limits. Bytes are bytes, not pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitGrants {
+    /// Memory of the whole jail, bytes.
+    pub memory: Sourced<u64>,
+    /// Processes and threads of the whole jail.
+    pub processes: Sourced<u64>,
+    /// Open descriptors of each process.
+    pub open_files: Sourced<u64>,
+    /// Size of the private /tmp and of /dev/shm and of an ephemeral home, bytes each.
+    pub tmp: Sourced<u64>,
+    /// Largest file that may be written, bytes.
+    pub file_size: Sourced<u64>,
+    /// CPU time per wall time in percent of one CPU (200 = two CPUs); 0 means no limit.
+    pub cpu: Sourced<u64>,
+}
+
+/// A profile: everything merged, variables expanded, each value with its [`Origin`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The server's name under `run NAME`; `None` under `run -- COMMAND`.
+    pub name: Option<String>,
+    /// The command line that the profile gives, as written plus the caller's arguments.
+    pub command: Option<Sourced<Vec<OsString>>>,
+    /// Trust preset.
+    pub trust: Sourced<Trust>,
+    /// The least tier that is acceptable.
+    pub tier: Sourced<Tier>,
+    /// Kind of home directory.
+    pub home: Sourced<Home>,
+    /// File grants.
+    pub files: FileGrants,
+    /// Network grants.
+    pub network: NetworkGrants,
+    /// Environment grants.
+    pub env: EnvGrants,
+    /// Limits.
+    pub limits: LimitGrants,
+    /// Additional system call groups and single calls by name (`@chown`, `ptrace`).
+    pub syscalls: Vec<Sourced<String>>,
+    /// Names of the profiles that went into this one, in merge order.
+    pub used: Vec<String>,
+}

@@ -1,0 +1,36 @@
+//! What every error of the library offers to the person who meets it.
+
+/// The process's exit code, the same for every subcommand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// A check found something.
+    Findings = 1,
+    /// The command line, a profile or the policy is wrong.
+    Usage = 2,
+    /// The catalog drifted or was never approved.
+    Drift = 3,
+    /// The jail could not be built as promised.
+    Jail = 4,
+    /// The server failed.
+    Server = 5,
+    /// The server was revoked.
+    Revoked = 6,
+}
+
+/// An error with a stable code, an exit code and, where there is one, the next command to type.
+///
+/// `Display` gives the message: what failed on what value, lower case, values in backticks, no full stop.
+/// `source()` gives the chain that is printed as `caused by:`.
+pub trait Diagnose: std::error::Error + Send + Sync + 'static {
+    /// Stable kebab-case code, the same in the message, in records and in `mcpjail help CODE`.
+    fn code(&self) -> &'static str;
+    /// The exit code that this error ends the process with.
+    fn exit(&self) -> Exit;
+    /// What to do about it, as one line that ends in a command or an edit.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,2 @@
+//! The `mcpjail` binary: everything is in the library.
+fn main() {}
