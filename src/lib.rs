@@ -19,5 +19,7 @@
 pub mod command;
 pub mod config;
 pub mod diagnose;
+pub mod jail;
+pub mod plan;
 pub mod relay;
 pub mod sys;

@@ -1,0 +1,121 @@
+//! A control group (v2) for the jail, where one can be made without privilege: below a delegated ancestor.
+//!
+//! Source: cgroup-v2.rst, "Delegation". Making a child needs a writable directory; moving a process there needs to write
+//! the `cgroup.procs` of the common ancestor too, so the candidates are our own group's ancestors, nearest first.
+
+use super::layer::{LayerReport, Status};
+use super::limits::{MEMORY, PROCESSES};
+use crate::plan::Limits;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The jail's own group; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Group {
+    path: PathBuf,
+    /// Which limits the kernel took.
+    pub(super) enforced: Vec<&'static str>,
+}
+
+impl Group {
+    /// Makes a group with the plan's limits. `None` where no ancestor can be used.
+    pub(super) fn make(limits: &Limits) -> Option<Group> {
+        let own = own_group()?;
+        let name = format!("mcpjail-{}", std::process::id());
+        own.ancestors().skip(1).take_while(|a| a.join("cgroup.procs").exists()).find_map(|parent| {
+            let active = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;
+            let has = |controller: &str| active.split_ascii_whitespace().any(|c| c == controller);
+            if !has("pids") && !has("memory") {
+                return None;
+            }
+            let path = parent.join(&name);
+            fs::create_dir(&path).ok()?;
+            let mut group = Group { path, enforced: Vec::new() };
+            group.limit(limits, has("memory"), has("pids"), has("cpu"));
+            Some(group)
+        })
+    }
+
+    fn limit(&mut self, limits: &Limits, memory: bool, pids: bool, cpu: bool) {
+        let set = |file: &str, value: String| fs::write(self.path.join(file), value).is_ok();
+        let mut enforced = Vec::new();
+        if memory && set("memory.max", limits.memory.value.to_string()) {
+            let _without_swap_accounting = set("memory.swap.max", "0".into());
+            let _advisory = set("memory.oom.group", "1".into());
+            enforced.push(MEMORY);
+        }
+        // the reaper counts as well
+        if pids && set("pids.max", (limits.processes.value + 1).to_string()) {
+            enforced.push(PROCESSES);
+        }
+        if cpu && limits.cpu.value > 0 && set("cpu.max", format!("{} 100000", limits.cpu.value * 1000)) {
+            enforced.push(CPU);
+        }
+        self.enforced = enforced;
+    }
+
+    /// Moves a process in. Its threads and later children follow.
+    pub(super) fn take(&self, pid: i32) -> io::Result<()> {
+        fs::write(self.path.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Replaces the report's lines for what the group enforces.
+    pub(super) fn amend(&self, report: &mut [LayerReport]) {
+        for line in report.iter_mut().filter(|line| self.enforced.contains(&line.name.as_str())) {
+            line.status = Status::Enforced;
+        }
+    }
+
+    /// How many times the kernel killed for memory in this group.
+    pub(super) fn out_of_memory(&self) -> u64 {
+        let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
+        let line = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Kills whatever is left in the group (Linux 5.14).
+    pub(super) fn kill(&self) {
+        let _older_kernel = fs::write(self.path.join("cgroup.kill"), "1");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        // processes leave a group some moments after they were killed
+        for _ in 0..50 {
+            match fs::remove_dir(&self.path) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                _ => break,
+            }
+        }
+    }
+}
+
+pub(super) const CPU: &str = "limits: cpu";
+
+/// Our own group's directory: the mount point of the v2 hierarchy joined with the `0::` line.
+fn own_group() -> Option<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let relative = own.trim_start_matches('/');
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().map(Path::new).find_map(|mount| {
+        // a group with only its own processes has this file everywhere but in the root group; both have the other
+        mount.join("cgroup.controllers").exists().then(|| mount.join(relative))
+    })
+}
+
+/// Where a group could be made now and with which controllers, for `doctor`.
+pub(super) fn available() -> Option<String> {
+    let own = own_group()?;
+    own.ancestors().skip(1).find_map(|parent| {
+        let active = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;
+        let probe = parent.join(format!("mcpjail-probe-{}", std::process::id()));
+        fs::create_dir(&probe).ok()?;
+        let _gone = fs::remove_dir(&probe);
+        Some(format!("{} ({})", parent.display(), active.trim()))
+    })
+}

@@ -1,0 +1,59 @@
+//! The walls that a process puts around itself: Landlock, capabilities, the filter.
+
+use super::layer::{Failure, Layer};
+use super::spec::{PathRule, Spec};
+use crate::sys::filter::{self, Instruction};
+use crate::sys::landlock::{self, Handled};
+use crate::sys::{caps, fd, process};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+pub(super) fn failed(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
+    move |error| Failure { layer, what: what.into(), errno: error.raw_os_error().unwrap_or(0) }
+}
+
+/// A ruleset with the plan's rules. Paths are opened as they are called now, so the view must be in place.
+pub(super) fn ruleset(handled: Handled, rules: &[PathRule]) -> Result<OwnedFd, Failure> {
+    let ruleset = landlock::create(&handled).map_err(failed(Layer::Landlock, "making a ruleset"))?;
+    for rule in rules {
+        let about = |error: io::Error| Failure {
+            layer: Layer::Landlock,
+            what: format!("adding the rule for `{}`", rule.path.to_string_lossy()),
+            errno: error.raw_os_error().unwrap_or(0),
+        };
+        let place = match fd::open_at(None, &rule.path, libc::O_PATH, 0) {
+            Ok(place) => place,
+            Err(error) if rule.optional && error.raw_os_error() == Some(libc::ENOENT) => continue,
+            Err(error) => return Err(about(error)),
+        };
+        landlock::allow(ruleset.as_fd(), place.as_fd(), rule.rights).map_err(about)?;
+    }
+    Ok(ruleset)
+}
+
+/// Drops every capability for good: uid 0 is an ordinary user from here on.
+pub(super) fn drop_capabilities(powerless: bool) -> Result<(), Failure> {
+    let failed = |what| failed(Layer::Capabilities, what);
+    caps::clear_ambient().map_err(failed("clearing the ambient set"))?;
+    if !powerless {
+        caps::drop_bounding().map_err(failed("emptying the bounding set"))?;
+        caps::lock_securebits().map_err(failed("locking the securebits"))?;
+    }
+    caps::set_all(0).map_err(failed("emptying the capability sets"))
+}
+
+/// No privilege by exec, then Landlock.
+pub(super) fn restrict(ruleset: &OwnedFd) -> Result<(), Failure> {
+    process::set_no_new_privs().map_err(failed(Layer::NoNewPrivs, "setting no_new_privs"))?;
+    landlock::restrict(ruleset.as_fd()).map_err(failed(Layer::Landlock, "restricting itself"))
+}
+
+/// Installs the filter.
+pub(super) fn install(program: &[Instruction]) -> Result<(), Failure> {
+    filter::install(program).map_err(failed(Layer::Seccomp, "installing the filter"))
+}
+
+/// The filter as the spec carries it.
+pub(super) fn instructions(spec: &Spec) -> Vec<Instruction> {
+    spec.filter.iter().map(|&(code, jt, jf, k)| Instruction { code, jt, jf, k }).collect()
+}

@@ -1,0 +1,155 @@
+//! The proof before exec: the very process that will become the server tries what it must not be able to do.
+//!
+//! A layer that was set up by calls which all reported success may still be absent: an emulator, an outer filter or a
+//! kernel's bug can answer a call without doing it. So nothing is concluded from return values.
+
+use super::layer::{Failure, Layer};
+use super::limits;
+use super::spec::{Action, Spec};
+use crate::sys::{attempt, caps, fd};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Tries everything; the first thing that is not refused as it should be is the failure.
+pub(super) fn prove(spec: &Spec, rlimits: &[(u32, u64)]) -> Result<(), Failure> {
+    no_new_privs()?;
+    capabilities(spec)?;
+    limits::prove(rlimits)?;
+    if spec.full {
+        namespaces(spec)?;
+        mounts(spec)?;
+    }
+    landlock(spec)?;
+    seccomp(spec)?;
+    network(spec)
+}
+
+fn open(layer: Layer, what: impl Into<String>) -> Failure {
+    Failure { layer, what: what.into(), errno: 0 }
+}
+
+/// The attempt must have failed with exactly this errno.
+fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
+    match attempt {
+        Ok(()) => Err(open(layer, format!("{what} was not refused"))),
+        Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
+        Err(error) => Err(open(layer, format!("{what} failed for another reason than this layer ({error})"))),
+    }
+}
+
+fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
+    move |error| Failure { layer, what: format!("reading {what}"), errno: error.raw_os_error().unwrap_or(0) }
+}
+
+fn no_new_privs() -> Result<(), Failure> {
+    match attempt::no_new_privs() {
+        Ok(true) => Ok(()),
+        _ => Err(open(Layer::NoNewPrivs, "no_new_privs is not set")),
+    }
+}
+
+fn capabilities(spec: &Spec) -> Result<(), Failure> {
+    let layer = Layer::Capabilities;
+    let sets = caps::sets().map_err(unreadable(layer, "the capability sets"))?;
+    if sets.effective | sets.permitted | sets.inheritable != 0 {
+        return Err(open(layer, "the capability sets are not empty"));
+    }
+    if spec.powerless {
+        return Ok(()); // without a capability to empty the bounding set; no_new_privs keeps it out of reach
+    }
+    if let Some(left) = caps::left_over().map_err(unreadable(layer, "the bounding set"))? {
+        return Err(open(layer, format!("capability {left} is left in the bounding or ambient set")));
+    }
+    match caps::securebits_locked() {
+        Ok(true) => Ok(()),
+        _ => Err(open(layer, "the securebits are not locked")),
+    }
+}
+
+fn namespaces(spec: &Spec) -> Result<(), Failure> {
+    let layer = Layer::Namespaces;
+    for (name, dev, ino) in &spec.outside {
+        let about = name.to_string_lossy();
+        let path = [b"/proc/self/ns/", name.to_bytes()].concat();
+        let path = CString::new(path).map_err(|_| open(layer, about.clone()))?;
+        let found = fd::open_at(None, &path, libc::O_PATH, 0)
+            .and_then(|ns| fd::identity(ns.as_fd()))
+            .map_err(unreadable(layer, &about))?;
+        if (found.dev, found.ino) == (*dev, *ino) {
+            return Err(open(layer, format!("the {about} namespace is the launcher's")));
+        }
+    }
+    Ok(())
+}
+
+fn mounts(spec: &Spec) -> Result<(), Failure> {
+    let layer = Layer::Mounts;
+    let identity =
+        |path| fd::open_at(None, path, libc::O_PATH | libc::O_DIRECTORY, 0).and_then(|d| fd::identity(d.as_fd()));
+    let root = identity(c"/").map_err(unreadable(layer, "the root"))?;
+    let above = identity(c"/..").map_err(unreadable(layer, "the parent of the root"))?;
+    if (root.dev, root.ino) == spec.outside_root {
+        return Err(open(layer, "the root is the machine's"));
+    }
+    if root != above {
+        return Err(open(layer, "the old root still lies over the new one"));
+    }
+    if !attempt::is_read_only(c"/").map_err(unreadable(layer, "the root's flags"))? {
+        return Err(open(layer, "the root is writable"));
+    }
+    for node in &spec.view {
+        let expected = match &node.action {
+            Action::Bind { attributes, .. } => *attributes,
+            Action::Tmpfs { attributes, .. } => *attributes,
+            Action::Proc => crate::sys::mount::READ_ONLY,
+            _ => continue,
+        };
+        let about = node.path.to_string_lossy();
+        let path = CString::new([b"/", node.path.to_bytes()].concat()).map_err(|_| open(layer, about.clone()))?;
+        let flags = attempt::mount_flags(&path).map_err(unreadable(layer, &about))?;
+        if flags & expected != expected {
+            return Err(open(layer, format!("`/{about}` has mount flags {flags:#x}, not {expected:#x}")));
+        }
+    }
+    Ok(())
+}
+
+fn landlock(spec: &Spec) -> Result<(), Failure> {
+    refused(Layer::Landlock, "reading a file without a rule", attempt::read(&spec.canary), libc::EACCES)
+}
+
+fn seccomp(spec: &Spec) -> Result<(), Failure> {
+    let layer = Layer::Seccomp;
+    refused(layer, "unshare", attempt::unshare_nothing(), libc::EPERM)?;
+    if !spec.keyring {
+        refused(layer, "keyctl", attempt::keyctl(), libc::EPERM)?;
+    }
+    refused(layer, "a netlink socket", attempt::socket(libc::AF_NETLINK, libc::SOCK_RAW, 0), libc::EAFNOSUPPORT)
+}
+
+fn network(spec: &Spec) -> Result<(), Failure> {
+    let layer = Layer::Network;
+    if !spec.loopback {
+        return refused(
+            layer,
+            "an internet socket",
+            attempt::socket(libc::AF_INET, libc::SOCK_STREAM, 0),
+            libc::EACCES,
+        );
+    }
+    match attempt::has_route() {
+        Ok(false) => Ok(()),
+        _ => Err(open(layer, "there is a route out of the jail")),
+    }
+}
+
+/// Proves, last of all, that every descriptor but 0, 1 and 2 closes with the exec.
+pub(super) fn descriptors() -> Result<(), Failure> {
+    let layer = Layer::Descriptors;
+    let leaked = attempt::first_inherited(3).map_err(unreadable(layer, "the descriptor table"))?;
+    match leaked {
+        None => Ok(()),
+        Some(number) => Err(open(layer, format!("descriptor {number} would be inherited"))),
+    }
+}

@@ -1,0 +1,185 @@
+//! Building the root file system of tier A, in stage 2, with the capabilities of the fresh user namespace.
+//!
+//! Every source is cloned before anything is attached, since the new root will cover a directory of the old one; each
+//! clone's identity is compared with what the launcher saw when it judged the path, so a path that was swapped in
+//! between gives the old object or a refusal, never another object.
+
+use super::layer::{Failure, Layer};
+use super::spec::{Action, Node};
+use crate::sys::fd::{self, Identity};
+use crate::sys::mount::{self, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Where the new root is attached until it becomes the root; it only has to exist.
+const STAGING: [&CStr; 4] = [c"/tmp", c"/mnt", c"/proc", c"/usr"];
+
+fn failed<'a>(what: &'a str, path: &'a CStr) -> impl Fn(io::Error) -> Failure + 'a {
+    move |error| Failure {
+        layer: Layer::Mounts,
+        what: format!("{what} `{}`", path.to_string_lossy()),
+        errno: error.raw_os_error().unwrap_or(0),
+    }
+}
+
+/// Builds the view and makes it the root of this namespace.
+pub(super) fn enter(view: &[Node], processes: u64) -> Result<PidMax, Failure> {
+    mount::make_all_private().map_err(failed("making private", c"/"))?;
+    let sources = view.iter().map(clone_source).collect::<Result<Vec<_>, _>>()?;
+    let root = tmpfs(c"4m", c"755", NO_SUID | NO_DEV).map_err(failed("making the root of", c"/"))?;
+    let mut attached = Err(io::Error::from_raw_os_error(libc::ENOENT));
+    for place in STAGING {
+        attached = mount::attach(root.as_fd(), None, place);
+        if attached.is_ok() {
+            break;
+        }
+    }
+    attached.map_err(failed("attaching the root at", c"/tmp"))?;
+    let mut pid_max = PidMax::Unsupported;
+    let mut builder = Builder { root: root.as_fd(), empty_file: None, empty_directory: None };
+    for (node, source) in view.iter().zip(sources) {
+        if let Some(found) = builder.add(node, source, processes)? {
+            pid_max = found;
+        }
+    }
+    mount::set_attributes(root.as_fd(), READ_ONLY | NO_SUID | NO_DEV, false)
+        .map_err(failed("making read-only", c"/"))?;
+    mount::become_root(root.as_fd()).map_err(failed("changing the root to", c"/"))?;
+    Ok(pid_max)
+}
+
+/// Whether the pid namespace's own `pid_max` could be set (Linux 6.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PidMax {
+    Set,
+    Unsupported,
+}
+
+fn tmpfs(size: &CStr, mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
+    mount::file_system(c"tmpfs", &[(c"size", size), (c"mode", mode), (c"nr_inodes", c"65536")], attributes)
+}
+
+/// A detached copy of a bind's source, checked and with its attributes; `None` for other steps and for what lies inside
+/// another bound tree (it is found through that tree).
+fn clone_source(node: &Node) -> Result<Option<OwnedFd>, Failure> {
+    let Action::Bind { source, dev, ino, directory, attributes, .. } = &node.action else { return Ok(None) };
+    let tree = mount::clone_tree(source).map_err(failed("binding", source))?;
+    if *ino != 0 {
+        let found = fd::identity(tree.as_fd()).map_err(failed("looking at", source))?;
+        check_identity(found, (*dev, *ino), *directory, source)?;
+    }
+    mount::set_attributes(tree.as_fd(), *attributes, true).map_err(failed("restricting", source))?;
+    Ok(Some(tree))
+}
+
+fn check_identity(found: Identity, expected: (u64, u64), directory: bool, path: &CStr) -> Result<(), Failure> {
+    if (found.dev, found.ino) == expected && (found.kind == libc::S_IFDIR) == directory {
+        return Ok(());
+    }
+    let what = format!("`{}` was replaced by another file while the jail was being built", path.to_string_lossy());
+    Err(Failure { layer: Layer::Mounts, what, errno: 0 })
+}
+
+struct Builder<'a> {
+    root: BorrowedFd<'a>,
+    /// Detached covers for masks, cloned per use.
+    empty_file: Option<OwnedFd>,
+    empty_directory: Option<OwnedFd>,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, node: &Node, source: Option<OwnedFd>, processes: u64) -> Result<Option<PidMax>, Failure> {
+        let path = node.path.as_c_str();
+        match &node.action {
+            Action::Directory { mode } => {
+                fd::make_directory(self.root, path, *mode).map_err(failed("making directory", path))?;
+            }
+            Action::Symlink { target } => {
+                fd::make_symlink(target, self.root, path).map_err(failed("making symlink", path))?;
+            }
+            Action::File { text } => self.write(path, text).map_err(failed("writing", path))?,
+            Action::Bind { source: from, dev, ino, directory, inside, .. } => {
+                let Some(tree) = source else { return Ok(None) };
+                if *inside {
+                    // somebody else may be changing this tree: no symlink is followed, and it must be the same object
+                    let target = fd::open_beneath(self.root, path).map_err(failed("finding", path))?;
+                    if *ino != 0 {
+                        let found = fd::identity(target.as_fd()).map_err(failed("looking at", path))?;
+                        check_identity(found, (*dev, *ino), *directory, from)?;
+                    }
+                    mount::attach_on(tree.as_fd(), target.as_fd()).map_err(failed("mounting", path))?;
+                } else {
+                    let made = if *directory {
+                        fd::make_directory(self.root, path, 0o755)
+                    } else {
+                        fd::make_file(self.root, path, 0o644)
+                    };
+                    made.map_err(failed("making a mount point at", path))?;
+                    self.attach(&tree, path)?;
+                }
+            }
+            Action::Tmpfs { size, mode, attributes } => {
+                fd::make_directory(self.root, path, 0o755).map_err(failed("making a mount point at", path))?;
+                let tree = tmpfs(size, mode, *attributes).map_err(failed("making private storage at", path))?;
+                self.attach(&tree, path)?;
+            }
+            Action::Proc => return self.proc(path, processes).map(Some),
+            Action::Mask { directory } => self.mask(path, *directory)?,
+        }
+        Ok(None)
+    }
+
+    fn attach(&self, tree: &OwnedFd, path: &CStr) -> Result<(), Failure> {
+        mount::attach(tree.as_fd(), Some(self.root), path).map_err(failed("mounting", path))
+    }
+
+    fn write(&self, path: &CStr, text: &[u8]) -> io::Result<()> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        File::from(fd::open_at(Some(self.root), path, flags, 0o644)?).write_all(text)
+    }
+
+    /// A procfs of the new pid namespace. Its sysctls of this jail are set, then it becomes read-only: uid 0 could
+    /// otherwise write what only file modes protect.
+    fn proc(&self, path: &CStr, processes: u64) -> Result<PidMax, Failure> {
+        fd::make_directory(self.root, path, 0o555).map_err(failed("making a mount point at", path))?;
+        let attributes = NO_SUID | NO_DEV | NO_EXEC;
+        let tree = mount::file_system(c"proc", &[], attributes).map_err(failed("making", path))?;
+        let set = |name: &CStr, value: &str| -> io::Result<()> {
+            File::from(fd::open_at(Some(tree.as_fd()), name, libc::O_WRONLY, 0)?).write_all(value.as_bytes())
+        };
+        // no user namespace inside this one, whatever the filter says
+        set(c"sys/user/max_user_namespaces", "0").map_err(failed("writing", c"/proc/sys/user/max_user_namespaces"))?;
+        // the out-of-memory killer takes the jail before anything else of the user's
+        let _advisory = set(c"self/oom_score_adj", "500");
+        // numbers below 300 are given out only once, so this many more are left for good
+        let pid_max = set(c"sys/kernel/pid_max", &(processes + 300).to_string());
+        mount::set_attributes(tree.as_fd(), attributes | READ_ONLY, false).map_err(failed("making read-only", path))?;
+        self.attach(&tree, path)?;
+        Ok(if pid_max.is_ok() { PidMax::Set } else { PidMax::Unsupported })
+    }
+
+    fn mask(&mut self, path: &CStr, directory: bool) -> Result<(), Failure> {
+        let cover = if directory { &mut self.empty_directory } else { &mut self.empty_file };
+        let cover = match cover {
+            Some(cover) => cover,
+            None => {
+                let name = if directory { c".mcpjail/empty" } else { c".mcpjail/nothing" };
+                fd::make_directory(self.root, c".mcpjail", 0o755).map_err(failed("making", name))?;
+                let made = if directory {
+                    fd::make_directory(self.root, name, 0o555)
+                } else {
+                    fd::make_file(self.root, name, 0o444)
+                };
+                made.map_err(failed("making", name))?;
+                let found = fd::open_beneath(self.root, name).map_err(failed("finding", name))?;
+                cover.insert(found)
+            }
+        };
+        let tree = mount::clone_tree_at(cover.as_fd()).map_err(failed("covering", path))?;
+        let attributes = READ_ONLY | NO_SUID | NO_DEV | NO_EXEC;
+        mount::set_attributes(tree.as_fd(), attributes, false).map_err(failed("restricting the cover of", path))?;
+        self.attach(&tree, path)
+    }
+}

@@ -1,0 +1,164 @@
+//! The plan in the form that stage 2 executes: C strings and kernel flags, serialised into sealed memory.
+
+use super::JailError;
+use crate::config::Tier;
+use crate::plan::syscalls::{Policy, Sockets};
+use crate::plan::{Mount, Plan, Step};
+use crate::sys::landlock::Handled;
+use crate::sys::mount::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
+use serde::{Deserialize, Serialize};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What stage 2 does, in order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Spec {
+    pub(super) full: bool,
+    pub(super) program: CString,
+    pub(super) argv: Vec<CString>,
+    pub(super) environment: Vec<CString>,
+    pub(super) cwd: CString,
+    pub(super) view: Vec<Node>,
+    /// Identities of the launcher's namespaces, which the jail's must differ from: name and (device, inode).
+    pub(super) outside: Vec<(CString, u64, u64)>,
+    /// Identity of the launcher's root directory.
+    pub(super) outside_root: (u64, u64),
+    pub(super) handled: (u64, u64, u64),
+    pub(super) rules: Vec<PathRule>,
+    pub(super) canary: CString,
+    /// Resource, value; applied as the lesser of it and the present hard limit.
+    pub(super) rlimits: Vec<(u32, u64)>,
+    /// Processes the jail's pid namespace may hold, where the kernel can say so.
+    pub(super) processes: u64,
+    pub(super) loopback: bool,
+    pub(super) filter: Vec<(u16, u8, u8, u32)>,
+    pub(super) keyring: bool,
+    /// Whether the launcher has no capabilities to drop the bounding set with (tier B as an ordinary user).
+    pub(super) powerless: bool,
+}
+
+/// One mount or file of the view.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Node {
+    /// Relative to the new root.
+    pub(super) path: CString,
+    pub(super) action: Action,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Action {
+    Directory { mode: u32 },
+    Symlink { target: CString },
+    File { text: Vec<u8> },
+    Bind { source: CString, dev: u64, ino: u64, directory: bool, attributes: u64, inside: bool },
+    Tmpfs { size: CString, mode: CString, attributes: u64 },
+    Proc,
+    Mask { directory: bool },
+}
+
+/// A Landlock rule.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PathRule {
+    pub(super) path: CString,
+    pub(super) rights: u64,
+    pub(super) optional: bool,
+}
+
+/// What only the launcher knows.
+pub(super) struct Outside {
+    pub(super) namespaces: Vec<(CString, u64, u64)>,
+    pub(super) root: (u64, u64),
+    pub(super) powerless: bool,
+}
+
+impl Spec {
+    /// # Errors
+    /// [`JailError::Nul`].
+    pub(super) fn new(plan: &Plan, outside: Outside) -> Result<Spec, JailError> {
+        let policy = Policy::new(plan.sockets.value, plan.syscalls.iter().map(|s| s.value.as_str()));
+        let mut environment = Vec::with_capacity(plan.environment.len());
+        for variable in &plan.environment {
+            let mut text = variable.name.clone();
+            text.push("=");
+            text.push(&variable.value);
+            environment.push(c_string(&text)?);
+        }
+        let rule = |rule: &crate::plan::Rule| -> Result<PathRule, JailError> {
+            let rights = rule.rights.landlock(plan.landlock_abi, rule.directory);
+            Ok(PathRule { path: c_path(&rule.path)?, rights, optional: rule.optional })
+        };
+        let handled = handled(plan);
+        Ok(Spec {
+            full: plan.tier == Tier::A,
+            program: c_path(&plan.program)?,
+            argv: plan.argv.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?,
+            environment,
+            cwd: c_path(&plan.cwd)?,
+            view: plan.view.iter().map(node).collect::<Result<_, _>>()?,
+            outside: outside.namespaces,
+            outside_root: outside.root,
+            handled: (handled.fs, handled.net, handled.scoped),
+            rules: plan.rules.iter().map(rule).collect::<Result<_, _>>()?,
+            canary: c_path(&plan.canary)?,
+            rlimits: super::limits::rlimits(&plan.limits),
+            processes: plan.limits.processes.value,
+            loopback: plan.sockets.value == Sockets::UnixAndInetInside,
+            filter: super::bpf::assemble(&policy).into_iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect(),
+            keyring: plan.syscalls.iter().any(|s| matches!(s.value.as_str(), "@keyring" | "keyctl")),
+            powerless: outside.powerless,
+        })
+    }
+}
+
+/// All file rights; TCP wherever no inet socket is granted; abstract sockets and signals.
+fn handled(plan: &Plan) -> Handled {
+    const BIND_AND_CONNECT_TCP: u64 = 3;
+    const ABSTRACT_AND_SIGNAL: u64 = 3;
+    let abi = plan.landlock_abi;
+    let inet = plan.sockets.value == Sockets::UnixAndInetInside;
+    Handled {
+        fs: crate::plan::handled(abi),
+        net: if abi >= 4 && !inet { BIND_AND_CONNECT_TCP } else { 0 },
+        scoped: if abi >= 6 { ABSTRACT_AND_SIGNAL } else { 0 },
+    }
+}
+
+fn node(mount: &Mount) -> Result<Node, JailError> {
+    let relative = mount.path.strip_prefix("/").unwrap_or(&mount.path);
+    let action = match &mount.step {
+        Step::Directory { mode } => Action::Directory { mode: *mode },
+        Step::Symlink { target } => Action::Symlink { target: c_path(target)? },
+        Step::File { text } => Action::File { text: text.clone().into_bytes() },
+        Step::Bind { place, rights, inside } => {
+            let mut attributes = NO_SUID;
+            attributes |= if rights.device { 0 } else { NO_DEV };
+            attributes |= if rights.write { 0 } else { READ_ONLY };
+            attributes |= if rights.exec { 0 } else { NO_EXEC };
+            Action::Bind {
+                source: c_path(&place.canonical)?,
+                dev: place.dev,
+                ino: place.ino,
+                directory: place.directory,
+                attributes,
+                inside: *inside,
+            }
+        }
+        Step::Tmpfs { size, mode, exec } => Action::Tmpfs {
+            size: c_string(OsStr::new(&size.to_string()))?,
+            mode: c_string(OsStr::new(&format!("{mode:o}")))?,
+            attributes: NO_SUID | NO_DEV | if *exec { 0 } else { NO_EXEC },
+        },
+        Step::Proc => Action::Proc,
+        Step::Mask { directory } => Action::Mask { directory: *directory },
+    };
+    Ok(Node { path: c_path(relative)?, action })
+}
+
+fn c_path(path: &Path) -> Result<CString, JailError> {
+    c_string(path.as_os_str())
+}
+
+fn c_string(text: &OsStr) -> Result<CString, JailError> {
+    CString::new(text.as_bytes()).map_err(|_| JailError::Nul(text.to_string_lossy().into_owned()))
+}

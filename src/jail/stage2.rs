@@ -1,0 +1,180 @@
+//! Stage 2: a fresh, single-threaded process with an empty environment that builds the jail around itself and executes.
+//!
+//! The launcher has cloned it into new namespaces and handed it three descriptors: the sealed spec, the report pipe and
+//! the control socket. It holds none of the launcher's secrets. Order matters here; each line says why it stands where
+//! it does.
+
+use super::confine::{self, failed};
+use super::layer::{Failure, Layer, LayerReport, Message, Status};
+use super::root::{self, PidMax};
+use super::spec::Spec;
+use super::{limits, proof, reaper};
+use crate::sys::fd::{adopt, close_from, close_on_exec_from};
+use crate::sys::landlock::Handled;
+use crate::sys::{net, process, signal};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+/// The hidden subcommand that starts stage 2.
+pub const ARGUMENT: &str = "__stage2";
+
+pub(super) const SPEC: i32 = 3;
+pub(super) const REPORT: i32 = 4;
+pub(super) const CONTROL: i32 = 5;
+const AFTER: u32 = 6;
+
+/// Builds the jail and executes the server. Never returns: what fails is told through the report pipe.
+pub fn main() -> ! {
+    let status = match Pipes::adopt() {
+        Ok((pipes, spec, control)) => match run(&pipes, spec, control) {
+            Ok(never) => never,
+            Err(failure) => {
+                pipes.send(&Message::Failed(failure));
+                125
+            }
+        },
+        // nobody to tell: this is what a person gets who types the hidden subcommand
+        Err(_) => 2,
+    };
+    process::exit_now(status)
+}
+
+struct Pipes {
+    report: File,
+}
+
+impl Pipes {
+    fn adopt() -> std::io::Result<(Pipes, OwnedFd, UnixStream)> {
+        let (spec, report, control) = (adopt(SPEC)?, adopt(REPORT)?, adopt(CONTROL)?);
+        Ok((Pipes { report: report.into() }, spec, control.into()))
+    }
+
+    fn send(&self, message: &Message) {
+        if let Ok(bytes) = postcard::to_allocvec(message) {
+            let _nobody_listens = (&self.report).write_all(&bytes);
+        }
+    }
+}
+
+fn run(pipes: &Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32, Failure> {
+    // first of all: what the launcher inherited or forgot must not be reachable from anything below
+    close_from(AFTER).map_err(failed(Layer::Descriptors, "closing what was inherited"))?;
+    close_on_exec_from(3).map_err(failed(Layer::Descriptors, "marking descriptors close-on-exec"))?;
+    let spec = read(spec)?;
+    let reaping = |what| failed(Layer::Reaper, what);
+    if spec.full {
+        process::die_with_parent(libc::SIGKILL).map_err(reaping("asking for the launcher's death"))?;
+    }
+    process::set_name(c"mcpjail-init").map_err(reaping("taking a name"))?;
+    process::new_session().map_err(reaping("starting a session"))?;
+
+    let mut pid_max = PidMax::Unsupported;
+    if spec.full {
+        pid_max = root::enter(&spec.view, spec.processes)?;
+        process::set_host_name("mcpjail").map_err(failed(Layer::Namespaces, "setting the host name"))?;
+        if spec.loopback {
+            net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
+        }
+    }
+    // the launcher has put us into our control group, or is gone
+    let mut go = [0];
+    control.read_exact(&mut go).map_err(reaping("waiting for the launcher"))?;
+    if spec.full {
+        // only now, so that the root of the new namespace is the jail's own group
+        process::unshare(libc::CLONE_NEWCGROUP).map_err(failed(Layer::Namespaces, "leaving the cgroup namespace"))?;
+    } else {
+        process::adopt_orphans().map_err(reaping("becoming the reaper of orphans"))?;
+    }
+    let rlimits = limits::for_tier(&spec);
+    limits::apply(&rlimits)?;
+    confine::drop_capabilities(spec.powerless)?;
+
+    let handled = Handled { fs: spec.handled.0, net: spec.handled.1, scoped: spec.handled.2 };
+    // in tier A the rules' paths are the same for both processes; in tier B /proc/self is the server's own
+    let early = if spec.full { Some(confine::ruleset(handled, &spec.rules)?) } else { None };
+    let children = if spec.full { None } else { File::open("/proc/thread-self/children").ok() };
+    let signals = reaper::block_signals()?;
+    let (mut gate_in, mut gate_out) = std::io::pipe().map_err(reaping("making a pipe"))?;
+    let root_user = process::user().0 == 0;
+    match process::fork().map_err(reaping("forking"))? {
+        process::Fork::Child => {
+            drop((control, gate_out, children, signals));
+            signal::reset_for_exec().map_err(failed(Layer::Exec, "resetting signals"))?;
+            process::new_session().map_err(failed(Layer::Exec, "starting a session"))?;
+            if !spec.full {
+                process::die_with_parent(libc::SIGKILL)
+                    .map_err(failed(Layer::Reaper, "asking for the reaper's death"))?;
+            }
+            let cwd = spec.cwd.to_string_lossy();
+            process::change_directory(&spec.cwd).map_err(failed(
+                Layer::Exec,
+                &format!("the program: the working directory `{cwd}` cannot be entered"),
+            ))?;
+            let ruleset = match early {
+                Some(ruleset) => ruleset,
+                None => confine::ruleset(handled, &spec.rules)?,
+            };
+            confine::restrict(&ruleset)?;
+            drop(ruleset);
+            confine::install(&confine::instructions(&spec))?;
+            proof::prove(&spec, &rlimits)?;
+            proof::descriptors()?;
+            // the reaper is confined too, or this process is killed while it waits
+            let mut ready = [0];
+            gate_in.read_exact(&mut ready).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
+            pipes.send(&Message::Report(report(&spec, root_user, pid_max)));
+            let error = process::execute(&spec.program, &spec.argv, &spec.environment);
+            Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
+        }
+        process::Fork::Parent(server) => {
+            let confined = reaper_side(&spec, &mut gate_out);
+            if let Err(failure) = confined {
+                let _it_waits = process::signal(server, libc::SIGKILL);
+                return Err(failure);
+            }
+            drop(gate_out);
+            // after this the reaper holds the control socket and its signals, not the server's pipes
+            let reaper = reaper::Reaper { full: spec.full, server, control, signals, children };
+            reaper.close_the_rest();
+            reaper.run()
+        }
+    }
+}
+
+fn reaper_side(spec: &Spec, gate: &mut impl Write) -> Result<(), Failure> {
+    // the reaper shares the server's user: nobody may look into it or trace it
+    process::set_undumpable().map_err(failed(Layer::Reaper, "becoming undumpable"))?;
+    reaper::confine(spec.handled.0, spec.handled.1)?;
+    gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
+}
+
+fn read(spec: OwnedFd) -> Result<Spec, Failure> {
+    let mut bytes = Vec::new();
+    File::from(spec).read_to_end(&mut bytes).map_err(failed(Layer::Exec, "reading the spec"))?;
+    postcard::from_bytes(&bytes).map_err(|error| Failure {
+        layer: Layer::Exec,
+        what: format!("understanding the spec: {error}"),
+        errno: 0,
+    })
+}
+
+fn report(spec: &Spec, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
+    let line = |layer: Layer, on: bool| LayerReport {
+        name: layer.to_string(),
+        status: if on { Status::Enforced } else { Status::Off },
+    };
+    let mut lines = vec![
+        line(Layer::Namespaces, spec.full),
+        line(Layer::Mounts, spec.full),
+        line(Layer::Network, true),
+        line(Layer::NoNewPrivs, true),
+        line(Layer::Capabilities, true),
+        line(Layer::Landlock, true),
+        line(Layer::Seccomp, true),
+        line(Layer::Limits, true),
+    ];
+    lines.extend(limits::report(spec.full, root_user, pid_max == PidMax::Set));
+    lines
+}

@@ -1,0 +1,208 @@
+//! Joins profile, command, places and facts to a [`Plan`].
+
+use super::view::{self, CANARY, Parts};
+use super::{Access, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Step, environment, syscalls};
+use crate::command::Resolved;
+use crate::config::{Origin, Profile, Source, Sourced, Tier};
+use std::path::{Path, PathBuf};
+
+/// Files of the machine's /proc and /etc that tier B, which has no view of its own, lets a runtime read.
+const TIER_B_FILES: &[&str] = &[
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys/fs",
+    "/proc/sys/kernel/cap_last_cap",
+    "/proc/sys/kernel/osrelease",
+    "/proc/sys/kernel/pid_max",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/uptime",
+    "/proc/version",
+    "/proc/self",
+];
+
+/// What a plan is made from: everything has been looked up.
+pub struct Inputs {
+    /// The profile.
+    pub profile: Profile,
+    /// The command.
+    pub command: Resolved,
+    /// All grants: the profile's and the command's.
+    pub grants: Vec<Grant>,
+    /// The profile's own read-only islands.
+    pub islands: Vec<Place>,
+    /// Guarded names that exist in writable grants.
+    pub guards: Vec<Place>,
+    /// The machine and the caller.
+    pub facts: Facts,
+    /// The kernel.
+    pub kernel: Kernel,
+}
+
+/// Makes the plan for one tier.
+///
+/// # Errors
+/// [`PlanError`]: what the profile asks for and this tier or kernel cannot give.
+pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
+    let Inputs { profile, command, grants, islands, guards, facts, kernel } = inputs;
+    if kernel.landlock_abi == 0 {
+        return Err(PlanError::NoLandlock);
+    }
+    for asked in &profile.syscalls {
+        if syscalls::find(&asked.value).is_none() {
+            return Err(PlanError::UnknownSyscall { name: asked.value.clone(), origin: asked.origin.clone() });
+        }
+    }
+    let private = facts.private.clone().unwrap_or_default();
+    let (tmp, home, canary) = match tier {
+        Tier::A => (PathBuf::from("/tmp"), facts.account.home.clone(), PathBuf::from(CANARY)),
+        Tier::B => {
+            let home = facts.persistent_home.as_ref().map_or_else(|| private.join("home"), |p| p.canonical.clone());
+            (private.join("tmp"), home, private.join("canary"))
+        }
+    };
+    let environment = environment::environment(&profile.env, &command, &facts, &tmp, &home);
+    let mut unenforced = Vec::new();
+    let (view, rules) = match tier {
+        Tier::A => {
+            // a guarded name protects only what lies in a writable grant; the profile's own islands must
+            let all: Vec<Place> = islands.into_iter().chain(guards).collect();
+            let parts =
+                Parts { facts: &facts, grants: &grants, islands: &all, tmp: &profile.limits.tmp, cwd: &facts.cwd };
+            let view = view::view(&parts)?;
+            let rules = rules_of_view(&view);
+            (view, rules)
+        }
+        Tier::B => {
+            if let Some(island) = islands.into_iter().next() {
+                return Err(PlanError::IslandInTierB { path: island.canonical, origin: island.origin });
+            }
+            for guard in guards {
+                unenforced.push(format!("`{}` stays writable ({})", guard.canonical.display(), guard.origin));
+            }
+            unenforced.push("names, sizes and times of files outside the grants stay visible".into());
+            unenforced.push("other processes are not hidden".into());
+            if kernel.landlock_abi < 6 {
+                unenforced.push("signals to other processes of the same user are not stopped (Linux 6.12 does)".into());
+            }
+            (Vec::new(), rules_of_grants(&grants, &facts, &tmp, &home))
+        }
+    };
+    let sockets = sockets(&profile, tier, &mut unenforced);
+    let limits = profile.limits;
+    Ok(Plan {
+        name: profile.name,
+        tier,
+        least_tier: profile.tier,
+        program: command.program,
+        argv: command.argv,
+        trail: command.trail,
+        cwd: facts.cwd.clone(),
+        account: facts.account,
+        environment,
+        view,
+        rules,
+        landlock_abi: kernel.landlock_abi,
+        sockets,
+        syscalls: profile.syscalls,
+        limits: Limits {
+            memory: limits.memory,
+            processes: limits.processes,
+            open_files: limits.open_files,
+            file_size: limits.file_size,
+            cpu: limits.cpu,
+        },
+        canary,
+        used: profile.used,
+        unenforced,
+    })
+}
+
+fn sockets(profile: &Profile, tier: Tier, unenforced: &mut Vec<String>) -> Sourced<syscalls::Sockets> {
+    let origin = profile.network.loopback.origin.clone();
+    let value = match (tier, profile.network.loopback.value) {
+        (Tier::A, false) => syscalls::Sockets::UnixInside,
+        (Tier::A, true) => syscalls::Sockets::UnixAndInetInside,
+        (Tier::B, asked) => {
+            if asked {
+                unenforced.push("a private loopback needs tier A; here there is no network at all".into());
+            }
+            syscalls::Sockets::PairsOnly
+        }
+    };
+    Sourced { value, origin }
+}
+
+/// Landlock repeats what the mounts say, so that each wall stands without the other.
+fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
+    let jail = Origin { source: Source::Jail, line: None };
+    let names = Rights::from(Access::List);
+    let read = Rights::from(Access::Read);
+    let directory = |path: &str, rights: Rights| Rule {
+        path: path.into(),
+        rights,
+        directory: true,
+        optional: false,
+        origin: jail.clone(),
+    };
+    let mut rules = vec![directory("/", names), directory("/etc", read), directory("/proc", read)];
+    for mount in view {
+        let (rights, directory) = match &mount.step {
+            Step::Bind { place, rights, .. } => (*rights, place.directory),
+            Step::Tmpfs { exec, .. } => {
+                let exec = if *exec { Rights::from(Access::Exec) } else { Rights::default() };
+                (Rights::from(Access::Write) | exec, true)
+            }
+            Step::Directory { .. } | Step::Symlink { .. } | Step::File { .. } | Step::Proc | Step::Mask { .. } => {
+                continue;
+            }
+        };
+        let origin = mount.origin.clone();
+        rules.push(Rule { path: mount.path.clone(), rights, directory, optional: false, origin });
+    }
+    // a rule that an ancestor's rule covers adds nothing but time
+    let covered = |rule: &Rule| {
+        rule.path.ancestors().skip(1).any(|above| rules.iter().any(|r| r.path == above && r.rights.covers(rule.rights)))
+    };
+    let keep: Vec<bool> = rules.iter().map(|rule| !covered(rule)).collect();
+    rules.into_iter().zip(keep).filter_map(|(rule, keep)| keep.then_some(rule)).collect()
+}
+
+fn rules_of_grants(grants: &[Grant], facts: &Facts, tmp: &Path, home: &Path) -> Vec<Rule> {
+    let jail = Origin { source: Source::Jail, line: None };
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut add = |path: &Path, rights: Rights, directory: bool, optional: bool, origin: &Origin| match rules
+        .iter_mut()
+        .find(|rule| rule.path == path)
+    {
+        Some(rule) => rule.rights = rule.rights | rights,
+        None => rules.push(Rule { path: path.into(), rights, directory, optional, origin: origin.clone() }),
+    };
+    let private = Rights::from(Access::Write) | Rights::from(Access::Exec);
+    add(tmp, private, true, false, &jail);
+    add(home, private, true, false, &jail);
+    for grant in grants {
+        let place = &grant.place;
+        add(&place.canonical, grant.access.into(), place.directory, false, &place.origin);
+    }
+    for place in &facts.devices {
+        let rights = Rights { list: true, read: true, device: true, ..Rights::default() };
+        add(&place.canonical, rights, false, false, &jail);
+    }
+    for place in &facts.machine {
+        add(&place.canonical, Access::Read.into(), place.directory, false, &jail);
+    }
+    for file in TIER_B_FILES {
+        let directory = matches!(*file, "/proc/self" | "/proc/sys/fs");
+        add(Path::new(file), Access::Read.into(), directory, true, &jail);
+    }
+    rules
+}

@@ -1,0 +1,210 @@
+//! Prints a plan: for people as text, for programs as JSON. Every line ends in the profile line that it comes from.
+
+use super::syscalls::{GROUPS, Sockets};
+use super::{Mount, Plan, Step};
+use crate::config::{Origin, Source, Tier};
+use serde_json::{Value, json};
+use std::fmt::{self, Write};
+
+/// Namespaces of tier A, in the words of namespaces(7).
+const NAMESPACES: &str = "user, mount, pid, network, ipc, uts, cgroup";
+
+/// The plan as text.
+///
+/// # Errors
+/// Those of the formatter; writing to a `String` has none.
+pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    let o = &mut out;
+    writeln!(o, "command    {}", command_line(plan))?;
+    for step in &plan.trail {
+        writeln!(o, "           {step}")?;
+    }
+    writeln!(o, "profiles   {}", plan.used.join(" < "))?;
+    let least = &plan.least_tier;
+    writeln!(o, "tier       {} (at least {}, {})", plan.tier, least.value, least.origin)?;
+    match plan.tier {
+        Tier::A => writeln!(o, "isolation  new {NAMESPACES} namespaces; no capabilities; no new privileges")?,
+        Tier::B => writeln!(o, "isolation  no namespaces; no capabilities; no new privileges")?,
+    }
+    writeln!(o, "directory  {}", plan.cwd.display())?;
+    writeln!(o, "ids        uid {} gid {} as `{}`", plan.account.uid, plan.account.gid, plan.account.user)?;
+    if plan.tier == Tier::A {
+        writeln!(o, "\nfiles (everything else does not exist)")?;
+        for mount in plan.view.iter().filter(|mount| !matches!(mount.step, Step::Directory { .. })) {
+            row(o, what(mount), &mount.path.display(), &mount.origin)?;
+        }
+    }
+    writeln!(o, "\nrights (Landlock ABI {}; everything else is refused)", plan.landlock_abi)?;
+    for rule in &plan.rules {
+        row(o, rule.rights, &rule.path.display(), &rule.origin)?;
+    }
+    writeln!(o, "\nnetwork")?;
+    row(o, "ports", &"none: nothing outside the jail is reached", &plan.sockets.origin)?;
+    row(o, "sockets", &sockets(plan.sockets.value), &plan.sockets.origin)?;
+    writeln!(o, "\nsystem calls (unknown: ENOSYS; dangerous: EPERM; other architectures: killed)")?;
+    let base: Vec<&str> = GROUPS.iter().filter(|group| group.base).map(|group| group.name).collect();
+    row(o, "allowed", &base.join(" "), &jail())?;
+    for asked in &plan.syscalls {
+        row(o, "allowed", &asked.value, &asked.origin)?;
+    }
+    writeln!(o, "\nenvironment (everything else is absent)")?;
+    for variable in &plan.environment {
+        let name = variable.name.to_string_lossy();
+        let shown = if shows_value(&variable.origin) { variable.value.to_string_lossy() } else { "(passed)".into() };
+        row(o, name, &shown, &variable.origin)?;
+    }
+    writeln!(o, "\nlimits")?;
+    for (name, value, origin) in limits(plan) {
+        row(o, name, &value, origin)?;
+    }
+    if !plan.unenforced.is_empty() {
+        writeln!(o, "\nnot enforced here")?;
+        for line in &plan.unenforced {
+            writeln!(o, "  {line}")?;
+        }
+    }
+    Ok(out)
+}
+
+fn row(out: &mut String, kind: impl fmt::Display, what: &dyn fmt::Display, origin: &Origin) -> fmt::Result {
+    let (kind, what) = (kind.to_string(), what.to_string());
+    writeln!(out, "  {kind:<12} {what:<46} {origin}")
+}
+
+fn command_line(plan: &Plan) -> String {
+    let words: Vec<String> = plan.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    format!("{} as {}", plan.program.display(), words.join(" "))
+}
+
+fn jail() -> Origin {
+    Origin { source: Source::Jail, line: None }
+}
+
+/// Values that someone wrote into a profile or the jail made may be shown; passed ones may be secrets.
+fn shows_value(origin: &Origin) -> bool {
+    origin.source == Source::Jail
+}
+
+fn what(mount: &Mount) -> String {
+    match &mount.step {
+        Step::Directory { .. } => "directory".into(),
+        Step::Symlink { .. } => "symlink".into(),
+        Step::File { .. } => "generated".into(),
+        Step::Bind { rights, .. } => rights.to_string(),
+        Step::Tmpfs { size, .. } => format!("private {}M", size >> 20),
+        Step::Proc => "procfs".into(),
+        Step::Mask { .. } => "covered".into(),
+    }
+}
+
+fn sockets(sockets: Sockets) -> &'static str {
+    match sockets {
+        Sockets::UnixInside => "unix, inside the jail",
+        Sockets::UnixAndInetInside => "unix, tcp and udp, inside the jail",
+        Sockets::PairsOnly => "unix pairs and listeners; no connect",
+    }
+}
+
+fn limits(plan: &Plan) -> Vec<(&'static str, String, &Origin)> {
+    let limits = &plan.limits;
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let cpu = match limits.cpu.value {
+        0 => "no limit".into(),
+        percent => format!("{percent} % of one CPU, where a control group can be made"),
+    };
+    vec![
+        ("memory", mib(limits.memory.value), &limits.memory.origin),
+        ("processes", limits.processes.value.to_string(), &limits.processes.origin),
+        ("open files", format!("{} per process", limits.open_files.value), &limits.open_files.origin),
+        ("file size", mib(limits.file_size.value), &limits.file_size.origin),
+        ("cpu", cpu, &limits.cpu.origin),
+    ]
+}
+
+/// The plan as JSON. Values of passed variables are left out.
+#[must_use]
+pub fn json(plan: &Plan) -> Value {
+    let from = |origin: &Origin| origin.to_string();
+    let lossy = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+    let mounts: Vec<Value> = plan
+        .view
+        .iter()
+        .map(|mount| {
+            let mut value = json!({ "path": mount.path, "kind": kind(&mount.step), "from": from(&mount.origin) });
+            let detail = match &mount.step {
+                Step::Bind { rights, .. } => Some(("rights", json!(rights.to_string()))),
+                Step::Symlink { target } => Some(("target", json!(target.to_string_lossy()))),
+                Step::Tmpfs { size, .. } => Some(("size", json!(size))),
+                Step::Directory { .. } | Step::File { .. } | Step::Proc | Step::Mask { .. } => None,
+            };
+            if let (Some((key, detail)), Some(map)) = (detail, value.as_object_mut()) {
+                map.insert(key.into(), detail);
+            }
+            value
+        })
+        .collect();
+    let environment: Vec<Value> = plan
+        .environment
+        .iter()
+        .map(|variable| {
+            let value = shows_value(&variable.origin).then(|| lossy(&variable.value));
+            json!({ "name": lossy(&variable.name), "value": value, "from": from(&variable.origin) })
+        })
+        .collect();
+    let rules: Vec<Value> = plan
+        .rules
+        .iter()
+        .map(|rule| {
+            let bits = rule.rights.landlock(plan.landlock_abi, rule.directory);
+            json!({ "path": rule.path.to_string_lossy(), "rights": rule.rights.to_string(), "landlock": bits,
+                    "from": from(&rule.origin) })
+        })
+        .collect();
+    let groups = GROUPS.iter().filter(|group| group.base).map(|group| (group.name.to_string(), jail()));
+    let asked = plan.syscalls.iter().map(|asked| (asked.value.clone(), asked.origin.clone()));
+    let syscalls: Vec<Value> =
+        groups.chain(asked).map(|(name, origin)| json!({ "allow": name, "from": from(&origin) })).collect();
+    let l = &plan.limits;
+    let limit = |value: u64, origin: &Origin| json!({ "value": value, "from": from(origin) });
+    json!({
+        "version": 1,
+        "name": plan.name,
+        "tier": plan.tier,
+        "least_tier": { "value": plan.least_tier.value, "from": from(&plan.least_tier.origin) },
+        "profiles": plan.used,
+        "command": {
+            "program": plan.program.to_string_lossy(),
+            "argv": plan.argv.iter().map(|a| lossy(a)).collect::<Vec<_>>(),
+            "cwd": plan.cwd.to_string_lossy(),
+            "trail": plan.trail,
+        },
+        "account": { "uid": plan.account.uid, "gid": plan.account.gid, "user": plan.account.user,
+                     "home": plan.account.home.to_string_lossy() },
+        "mounts": mounts,
+        "landlock": { "abi": plan.landlock_abi, "rules": rules },
+        "network": { "ports": [], "sockets": plan.sockets.value, "from": from(&plan.sockets.origin) },
+        "syscalls": syscalls,
+        "environment": environment,
+        "limits": {
+            "memory": limit(l.memory.value, &l.memory.origin),
+            "processes": limit(l.processes.value, &l.processes.origin),
+            "open_files": limit(l.open_files.value, &l.open_files.origin),
+            "file_size": limit(l.file_size.value, &l.file_size.origin),
+            "cpu": limit(l.cpu.value, &l.cpu.origin),
+        },
+        "not_enforced": plan.unenforced,
+    })
+}
+
+fn kind(step: &Step) -> &'static str {
+    match step {
+        Step::Directory { .. } => "directory",
+        Step::Symlink { .. } => "symlink",
+        Step::File { .. } => "file",
+        Step::Bind { .. } => "bind",
+        Step::Tmpfs { .. } => "tmpfs",
+        Step::Proc => "proc",
+        Step::Mask { .. } => "mask",
+    }
+}

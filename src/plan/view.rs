@@ -1,0 +1,199 @@
+//! The root file system of tier A, as an ordered list of steps.
+//!
+//! Paths inside are the machine's own paths, so that what a server stores or prints means the same outside. Nothing is
+//! ever created inside a bound tree: what is mounted there must exist there. Ancestors come before descendants.
+
+use super::{Access, Facts, Grant, Mount, Place, PlanError, Rights, Step};
+use crate::config::{Origin, Source, Sourced};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What the view is made from.
+pub(super) struct Parts<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) grants: &'a [Grant],
+    pub(super) islands: &'a [Place],
+    /// Size of each private tmpfs.
+    pub(super) tmp: &'a Sourced<u64>,
+    pub(super) cwd: &'a Path,
+}
+
+type Nodes = BTreeMap<PathBuf, (Step, Origin)>;
+
+fn jail() -> Origin {
+    Origin { source: Source::Jail, line: None }
+}
+
+/// Directory and file of the proof of Landlock; no rule covers the file.
+pub(super) const CANARY: &str = "/.mcpjail/canary";
+
+/// The steps, parents first.
+pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
+    let mut nodes = furniture(parts);
+    let mut links = Vec::new();
+    for grant in parts.grants {
+        let place = &grant.place;
+        links.extend(place.links.iter().map(|link| (link, &place.origin)));
+        bind(&mut nodes, place, grant.access.into());
+    }
+    drop_redundant(&mut nodes);
+    islands(&mut nodes, parts.islands)?;
+    for ((link, target), origin) in links {
+        if !is_inside_bind(&nodes, link) {
+            nodes.entry(link.clone()).or_insert_with(|| (Step::Symlink { target: target.clone() }, origin.clone()));
+        }
+    }
+    if !is_inside_bind(&nodes, parts.cwd) {
+        nodes.entry(parts.cwd.to_path_buf()).or_insert_with(|| (Step::Directory { mode: 0o755 }, jail()));
+    }
+    add_parents(&mut nodes);
+    nodes.remove(Path::new("/"));
+    Ok(nodes.into_iter().map(|(path, (step, origin))| Mount { path, step, origin }).collect())
+}
+
+/// What every jail has: /proc, /dev, private storage, generated files.
+fn furniture(parts: &Parts<'_>) -> Nodes {
+    let facts = parts.facts;
+    let mut nodes = Nodes::new();
+    let mut put = |path: &str, step: Step| {
+        nodes.insert(PathBuf::from(path), (step, jail()));
+    };
+    put("/proc", Step::Proc);
+    for (path, directory) in &facts.masks {
+        put(&path.to_string_lossy(), Step::Mask { directory: *directory });
+    }
+    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        put(&format!("/dev/{name}"), Step::Symlink { target: format!("/proc/self/fd{target}").into() });
+    }
+    put("/etc/passwd", Step::File { text: passwd(facts) });
+    put("/etc/group", Step::File { text: format!("jail:x:{}:\nnogroup:x:65534:\n", facts.account.gid) });
+    put("/etc/hosts", Step::File { text: "127.0.0.1\tlocalhost mcpjail\n::1\tlocalhost mcpjail\n".into() });
+    put("/etc/nsswitch.conf", Step::File { text: "passwd: files\ngroup: files\nhosts: files dns\n".into() });
+    put("/etc/resolv.conf", Step::File { text: "# this jail has no name server\n".into() });
+    put(CANARY, Step::File { text: "no jailed process can read this file\n".into() });
+    put("/var/tmp", Step::Symlink { target: "../tmp".into() });
+    let sized = |exec: bool, mode: u32| Step::Tmpfs { size: parts.tmp.value, mode, exec };
+    let tmp = &parts.tmp.origin;
+    nodes.insert("/tmp".into(), (sized(true, 0o1777), tmp.clone()));
+    nodes.insert("/dev/shm".into(), (sized(false, 0o1777), tmp.clone()));
+    match &facts.persistent_home {
+        None => {
+            nodes.insert(facts.account.home.clone(), (sized(true, 0o700), tmp.clone()));
+        }
+        Some(place) => {
+            let rights = Rights::from(Access::Write) | Rights::from(Access::Exec);
+            let step = Step::Bind { place: place.clone(), rights, inside: false };
+            nodes.insert(facts.account.home.clone(), (step, place.origin.clone()));
+        }
+    }
+    for place in &facts.devices {
+        bind(&mut nodes, place, Rights { list: true, read: true, device: true, ..Rights::default() });
+    }
+    for place in &facts.machine {
+        bind(&mut nodes, place, Access::Read.into());
+    }
+    nodes
+}
+
+fn passwd(facts: &Facts) -> String {
+    let account = &facts.account;
+    let home = account.home.to_string_lossy();
+    // a name or a path with a colon or a newline would forge further fields or lines
+    let clean = |text: &str| text.replace([':', '\n'], "_");
+    let (user, home) = (clean(&account.user), clean(&home));
+    let nobody = if account.uid == 65534 { "" } else { "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n" };
+    format!("{user}:x:{}:{}::{home}:/bin/sh\n{nobody}", account.uid, account.gid)
+}
+
+/// Adds a bind, joined with the rights of one that is there already; it replaces generated files and private storage.
+fn bind(nodes: &mut Nodes, place: &Place, rights: Rights) {
+    let (rights, origin) = match nodes.get(&place.canonical) {
+        Some((Step::Bind { rights: before, .. }, origin)) => (*before | rights, origin.clone()),
+        _ => (rights, place.origin.clone()),
+    };
+    let step = Step::Bind { place: place.clone(), rights, inside: false };
+    nodes.insert(place.canonical.clone(), (step, origin));
+}
+
+/// The nearest mount strictly above `path`.
+fn mount_above<'a>(nodes: &'a Nodes, path: &Path) -> Option<(&'a Path, &'a Step)> {
+    path.ancestors().skip(1).find_map(|above| {
+        nodes.get_key_value(above).and_then(|(found, (step, _))| match step {
+            Step::Bind { .. } | Step::Tmpfs { .. } | Step::Proc | Step::Mask { .. } => Some((found.as_path(), step)),
+            Step::Directory { .. } | Step::Symlink { .. } | Step::File { .. } => None,
+        })
+    })
+}
+
+fn is_inside_bind(nodes: &Nodes, path: &Path) -> bool {
+    matches!(mount_above(nodes, path), Some((_, Step::Bind { .. })))
+        || matches!(nodes.get(path), Some((Step::Bind { .. }, _)))
+}
+
+/// Drops binds that a bound ancestor already covers, and adds the ancestor's rights to those that ask for more: grants
+/// add up, they never take away.
+fn drop_redundant(nodes: &mut Nodes) {
+    let paths: Vec<PathBuf> = nodes.keys().cloned().collect();
+    for path in paths {
+        let above = match mount_above(nodes, &path) {
+            Some((_, Step::Bind { rights, .. })) => *rights,
+            _ => continue,
+        };
+        match nodes.get_mut(&path) {
+            Some((Step::Bind { rights, .. }, _)) if above.covers(*rights) => {
+                nodes.remove(&path);
+            }
+            Some((Step::Bind { rights, inside, .. }, _)) => {
+                *rights = *rights | above;
+                *inside = true;
+            }
+            // private storage and generated files give way to what a grant shows there
+            Some((Step::Tmpfs { .. } | Step::File { .. } | Step::Symlink { .. } | Step::Directory { .. }, _)) => {
+                nodes.remove(&path);
+            }
+            Some((Step::Proc | Step::Mask { .. }, _)) | None => {}
+        }
+    }
+}
+
+/// Read-only islands. Each directory between the writable grant and the island is bound onto itself as well: a mount
+/// point cannot be renamed or removed, so the island cannot be moved out of the way and replaced.
+fn islands(nodes: &mut Nodes, islands: &[Place]) -> Result<(), PlanError> {
+    for island in islands {
+        let idle = || PlanError::IdleIsland { path: island.canonical.clone(), origin: island.origin.clone() };
+        let (base, rights) = match mount_above(nodes, &island.canonical) {
+            Some((base, Step::Bind { rights, .. })) if rights.write => (base.to_path_buf(), *rights),
+            _ => return Err(idle()),
+        };
+        let between = island.canonical.ancestors().skip(1).take_while(|above| *above != base);
+        for pin in between.map(Path::to_path_buf).collect::<Vec<_>>() {
+            let place = Place {
+                canonical: pin.clone(),
+                links: Vec::new(),
+                directory: true,
+                dev: 0, // a pin is the directory itself, whatever it is: nothing to compare
+                ino: 0,
+                origin: island.origin.clone(),
+            };
+            let step = Step::Bind { place, rights, inside: true };
+            nodes.entry(pin).or_insert_with(|| (step, island.origin.clone()));
+        }
+        let rights = Rights { write: false, ..rights };
+        let step = Step::Bind { place: island.clone(), rights, inside: true };
+        nodes.insert(island.canonical.clone(), (step, island.origin.clone()));
+    }
+    Ok(())
+}
+
+/// Every step's parents exist: as plain directories, unless a bound tree holds them.
+fn add_parents(nodes: &mut Nodes) {
+    let paths: Vec<PathBuf> = nodes.keys().cloned().collect();
+    for path in paths {
+        for parent in path.ancestors().skip(1) {
+            if nodes.contains_key(parent) || is_inside_bind(nodes, parent) {
+                break;
+            }
+            nodes.insert(parent.to_path_buf(), (Step::Directory { mode: 0o755 }, jail()));
+        }
+    }
+}

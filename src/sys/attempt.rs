@@ -1,0 +1,100 @@
+//! Attempts that must fail: each makes one forbidden system call in the calling process and reports how it ended.
+//! The in-process proof before exec is made of these. None of them changes anything where it succeeds.
+
+use super::fd::{open_at, own};
+use super::{check, check_unit};
+use std::ffi::CStr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// As open(2): a refusal is what the caller hopes for.
+pub fn read(path: &CStr) -> io::Result<()> {
+    open_at(None, path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).map(drop)
+}
+
+/// Makes a socket.
+///
+/// # Errors
+/// As socket(2).
+pub fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
+    // SAFETY: takes integers only.
+    own(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) }.into()).map(drop)
+}
+
+/// unshare(2) of nothing: always succeeds unless a filter refuses it.
+///
+/// # Errors
+/// `EPERM` under the jail's filter.
+pub fn unshare_nothing() -> io::Result<()> {
+    // SAFETY: no flag, no effect.
+    check_unit(unsafe { libc::unshare(0) }.into())
+}
+
+/// keyctl(2) with an operation that does not exist: `EOPNOTSUPP` unless a filter answers first.
+///
+/// # Errors
+/// Always; `EPERM` under the jail's filter.
+pub fn keyctl() -> io::Result<()> {
+    // SAFETY: operation number -1 does not exist.
+    check_unit(unsafe { libc::syscall(libc::SYS_keyctl, -1i64, 0, 0, 0, 0) })
+}
+
+/// Whether `no_new_privs` is set.
+///
+/// # Errors
+/// As prctl(2).
+pub fn no_new_privs() -> io::Result<bool> {
+    // SAFETY: reads one bit of this thread.
+    Ok(check(unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) }.into())? == 1)
+}
+
+/// The attributes of the mount that holds `path`, as the `MOUNT_ATTR_*` bits of [`super::mount`].
+///
+/// # Errors
+/// As statvfs(2).
+pub fn mount_flags(path: &CStr) -> io::Result<u64> {
+    // SAFETY: all-zero is a valid `statvfs`: it holds integers only.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` is a C string and `stat` is room for the answer.
+    check_unit(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) }.into())?;
+    // the first four flags of statvfs(3) have the same bits as those of mount_setattr(2)
+    Ok(stat.f_flag & 0xf)
+}
+
+/// Whether the mount at `path` is read-only.
+///
+/// # Errors
+/// As statvfs(2).
+pub fn is_read_only(path: &CStr) -> io::Result<bool> {
+    Ok(mount_flags(path)? & super::mount::READ_ONLY != 0)
+}
+
+/// The first descriptor from `least` up that would survive an exec.
+///
+/// # Errors
+/// As readdir(3) of `/proc/self/fd`.
+pub fn first_inherited(least: i32) -> io::Result<Option<i32>> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(number) = name.to_str().and_then(|n| n.parse::<i32>().ok()).filter(|n| *n >= least) else { continue };
+        // SAFETY: reads a flag of the descriptor table; the descriptor may be any or none.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether anything is reachable over IPv4 beyond this machine's own addresses: connects a datagram socket, which
+/// sends nothing, to an address of the documentation range (RFC 5737).
+///
+/// # Errors
+/// As socket(2).
+pub fn has_route() -> io::Result<bool> {
+    let socket = std::net::UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
+    Ok(socket.connect(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9)).is_ok())
+}
