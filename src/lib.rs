@@ -16,9 +16,12 @@
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
+pub mod cli;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod diagnose;
+pub mod facts;
 pub mod jail;
 pub mod plan;
 pub mod relay;

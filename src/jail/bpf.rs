@@ -136,6 +136,7 @@ pub fn reaper() -> Vec<Instruction> {
         #[cfg(target_arch = "x86_64")]
         libc::SYS_poll,
         libc::SYS_read,
+        libc::SYS_write,
         libc::SYS_close,
         libc::SYS_kill,
         libc::SYS_rt_sigreturn,

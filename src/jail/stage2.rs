@@ -28,7 +28,7 @@ const AFTER: u32 = 6;
 /// Builds the jail and executes the server. Never returns: what fails is told through the report pipe.
 pub fn main() -> ! {
     let status = match Pipes::adopt() {
-        Ok((pipes, spec, control)) => match run(&pipes, spec, control) {
+        Ok((mut pipes, spec, control)) => match run(&mut pipes, spec, control) {
             Ok(never) => never,
             Err(failure) => {
                 pipes.send(&Message::Failed(failure));
@@ -42,23 +42,24 @@ pub fn main() -> ! {
 }
 
 struct Pipes {
-    report: File,
+    /// `None` once this process has nothing more to say: the launcher waits for every copy to close.
+    report: Option<File>,
 }
 
 impl Pipes {
     fn adopt() -> std::io::Result<(Pipes, OwnedFd, UnixStream)> {
         let (spec, report, control) = (adopt(SPEC)?, adopt(REPORT)?, adopt(CONTROL)?);
-        Ok((Pipes { report: report.into() }, spec, control.into()))
+        Ok((Pipes { report: Some(report.into()) }, spec, control.into()))
     }
 
     fn send(&self, message: &Message) {
-        if let Ok(bytes) = postcard::to_allocvec(message) {
-            let _nobody_listens = (&self.report).write_all(&bytes);
+        if let (Some(mut report), Ok(bytes)) = (self.report.as_ref(), postcard::to_allocvec(message)) {
+            let _nobody_listens = report.write_all(&bytes);
         }
     }
 }
 
-fn run(pipes: &Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32, Failure> {
+fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32, Failure> {
     // first of all: what the launcher inherited or forgot must not be reachable from anything below
     close_from(AFTER).map_err(failed(Layer::Descriptors, "closing what was inherited"))?;
     close_on_exec_from(3).map_err(failed(Layer::Descriptors, "marking descriptors close-on-exec"))?;
@@ -134,7 +135,8 @@ fn run(pipes: &Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32, Fai
                 let _it_waits = process::signal(server, libc::SIGKILL);
                 return Err(failure);
             }
-            drop(gate_out);
+            drop((gate_out, gate_in, early));
+            pipes.report = None;
             // after this the reaper holds the control socket and its signals, not the server's pipes
             let reaper = reaper::Reaper { full: spec.full, server, control, signals, children };
             reaper.close_the_rest();

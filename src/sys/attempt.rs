@@ -98,3 +98,17 @@ pub fn has_route() -> io::Result<bool> {
     let socket = std::net::UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
     Ok(socket.connect(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9)).is_ok())
 }
+
+/// Starts a child and attaches to it by ptrace(2), then lets it go.
+///
+/// # Errors
+/// As fork(2) and ptrace(2); `EPERM` under the jail's filter.
+pub fn trace_a_child() -> io::Result<()> {
+    let mut child = std::process::Command::new("sleep").arg("5").spawn()?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    // SAFETY: attaches to a child of this process; no address is given.
+    let attached = check_unit(unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid, 0, 0) });
+    child.kill()?;
+    child.wait()?;
+    attached
+}

@@ -1,0 +1,223 @@
+//! The command line: what a person can type, and the joining of the stages. No policy lives here.
+
+mod demo;
+mod doctor;
+mod explain;
+mod output;
+mod prepare;
+mod run;
+mod topics;
+
+use crate::config::Tier;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const ABOUT: &str = "Runs MCP servers that strangers wrote in a jail that starts from nothing";
+
+const LONG_ABOUT: &str = "\
+Runs MCP servers that strangers wrote in a jail that starts from nothing.
+
+In an MCP host's configuration, replace the server's command by mcpjail in front of it:
+
+    \"command\": \"node\",    \"args\": [\"server.js\"]
+    \"command\": \"mcpjail\", \"args\": [\"run\", \"--\", \"node\", \"server.js\"]
+
+The server then runs under Landlock, seccomp and namespaces, without your home directory, your network, your
+environment or your other processes, and with nothing but what a short profile grants.";
+
+const EXAMPLES: &str = "\
+Examples:
+  mcpjail demo                                       see the jail at work, beside no jail
+  mcpjail doctor                                     what this machine can enforce
+  mcpjail run --write ~/notes -- node server.js      a server that may work in ~/notes
+  mcpjail run notes                                  the server of ~/.config/mcpjail/servers/notes.toml
+  mcpjail explain --write ~/notes -- node server.js  everything that server could reach
+
+Exit codes: 0 fine, 1 findings, 2 usage or configuration, 3 drift or not approved, 4 the jail could not be
+built as promised, 5 the server failed, 6 revoked. `mcpjail help CODE` explains an error's code.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "mcpjail", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server in its jail, between host and server on stdin and stdout
+    #[command(after_help = "\
+Examples:
+  mcpjail run -- node ~/servers/weather/index.js
+  mcpjail run --write ~/notes --env NOTES_TOKEN -- ~/venvs/notes/bin/notes-mcp ~/notes
+  mcpjail run --profile ./notes.toml -- node index.js ~/notes
+  mcpjail run notes ~/notes        # ${arg1} in servers/notes.toml is ~/notes
+  mcpjail run notes -- --verbose   # an argument of the server's
+
+Everything after `--` belongs to the server.")]
+    Run(RunArgs),
+    /// Print everything that a server could reach: mounts, rights, system calls, variables, limits
+    #[command(after_help = "\
+Examples:
+  mcpjail explain notes
+  mcpjail explain --write ~/notes -- node index.js
+  mcpjail explain --json -- node index.js | jq '.mounts[].path'")]
+    Explain(ExplainArgs),
+    /// Say what this machine can enforce, layer by layer, by trying it; and what to do about the rest
+    Doctor(DoctorArgs),
+    /// Show a bundled server's honest and hostile calls, jailed beside not jailed
+    Demo(DemoArgs),
+    /// List the built-in profiles, or print one
+    #[command(after_help = "Examples:\n  mcpjail profiles\n  mcpjail profiles default")]
+    Profiles {
+        /// Which one to print
+        name: Option<String>,
+    },
+    /// Explain a subcommand or an error's code
+    #[command(after_help = "Examples:\n  mcpjail help run\n  mcpjail help protected-path")]
+    Help {
+        /// A subcommand, or a code as in `error[CODE]`; without one, all codes are listed
+        topic: Option<String>,
+    },
+    /// Print a completion script
+    #[command(after_help = "Example:\n  mcpjail completions bash > ~/.local/share/bash-completion/completions/mcpjail")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  mcpjail man | man -l -")]
+    Man,
+}
+
+/// What decides a plan, shared by `run` and `explain`.
+#[derive(Debug, Default, Args)]
+struct TargetArgs {
+    /// Let the server read this file or tree (not execute); may be given again
+    #[arg(long, value_name = "PATH")]
+    read: Vec<OsString>,
+    /// Let the server read, change, create and delete in this file or tree
+    #[arg(long, value_name = "PATH")]
+    write: Vec<OsString>,
+    /// Let the server read and execute this file or tree
+    #[arg(long, value_name = "PATH")]
+    exec: Vec<OsString>,
+    /// Let the server see the names in this directory
+    #[arg(long, value_name = "PATH")]
+    list: Vec<OsString>,
+    /// Keep this read-only inside a --write tree
+    #[arg(long, value_name = "PATH")]
+    deny_write: Vec<OsString>,
+    /// Pass a variable from here, or set one
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Profile in the place of servers/NAME.toml: a file, or a name
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// Add a built-in or own bundle
+    #[arg(long = "use", value_name = "BUNDLE")]
+    uses: Vec<String>,
+    /// Allow TCP and UDP inside the jail's own, private loopback
+    #[arg(long)]
+    loopback: bool,
+    /// Least confinement that is acceptable: A (full) or B (no user namespaces)
+    #[arg(long, value_name = "TIER", value_parser = tier, ignore_case = true)]
+    tier: Option<Tier>,
+    /// Use exactly --tier, even where more confinement can be had
+    #[arg(long, requires = "tier")]
+    exact_tier: bool,
+    /// The server's name: servers/NAME.toml
+    #[arg(value_name = "NAME", required_unless_present = "command")]
+    name: Option<String>,
+    /// Arguments for the server; those that begin with a hyphen stand after `--`
+    #[arg(value_name = "ARG")]
+    arguments: Vec<OsString>,
+    /// The server's command line; after a NAME, more arguments for it
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl TargetArgs {
+    /// A command with no grants of its own.
+    fn of_command(command: Vec<OsString>) -> TargetArgs {
+        TargetArgs { command, ..TargetArgs::default() }
+    }
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Say on stderr what each layer came to
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Leave out the attempts without a jail
+    #[arg(long)]
+    jailed_only: bool,
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    match text {
+        "A" | "a" => Ok(Tier::A),
+        "B" | "b" => Ok(Tier::B),
+        _ => Err("there are two tiers: A (full) and B (no user namespaces)".into()),
+    }
+}
+
+/// Parses the process's arguments, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _nobody_reads = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match cli.command {
+        Command::Run(args) => return run::run(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Profiles { name } => topics::profiles(name.as_deref()),
+        Command::Help { topic } => topics::help(topic.as_deref()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mcpjail", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
+        Command::Man => topics::man(),
+    };
+    done.unwrap_or_else(|error| output::fail(&error))
+}
+
+/// Where a plan's own executable is, for `demo` and `doctor`.
+fn own_executable() -> Result<PathBuf, output::Failed> {
+    std::fs::canonicalize("/proc/self/exe").map_err(|source| output::Failed::from(output::IoFailed {
+        what: "find mcpjail's own executable",
+        source,
+    }))
+}

@@ -1,0 +1,172 @@
+//! From arguments to a plan: config, command, facts, plan. Shared by `run` and `explain`.
+
+use super::TargetArgs;
+use super::output::Failed;
+use crate::command::{self, Context, Resolved, Runtime};
+use crate::config::{
+    Flags, Located, Locations, Locator, PathGrant, Profile, Sourced, Tier, Variables, load_flags_only, load_server,
+};
+use crate::config::{Kind, Layers};
+use crate::facts;
+use crate::plan::syscalls;
+use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Everything that was looked up; a plan for either tier can be made of it.
+pub(super) struct Prepared {
+    loc: Locations,
+    profile: Profile,
+    command: Resolved,
+    grants: Vec<Grant>,
+    islands: Vec<Place>,
+    guards: Vec<Place>,
+    cwd: PathBuf,
+}
+
+impl Prepared {
+    pub(super) fn new(args: &TargetArgs) -> Result<Prepared, Failed> {
+        let loc = Locations::from_environment()?;
+        let flags = flags(args);
+        let (layers, argv) = match &args.name {
+            Some(name) => {
+                let layers = load_server(name, &flags, &loc)?;
+                let argv = layers.command_line()?.value;
+                (layers, argv)
+            }
+            None => (load_flags_only(&flags, &loc)?, args.command.clone()),
+        };
+        Prepared::from_layers(layers, &argv, loc)
+    }
+
+    fn from_layers(layers: Layers, argv: &[OsString], loc: Locations) -> Result<Prepared, Failed> {
+        let cwd = facts::working_directory()?;
+        let command = command::resolve(argv, &Context::of_process()?)?;
+        let mut locator = Locator::new(layers.protected());
+        let mut variables = Variables::from_environment(&loc, command.server_args.clone());
+        variables.syscall_members = members;
+        let profile = layers.finish(built_in(command.runtime), &variables)?;
+        let files = locator.files(&profile.files)?;
+        let mut grants = Vec::new();
+        for (access, located) in [
+            (Access::Read, &files.read),
+            (Access::Write, &files.write),
+            (Access::List, &files.list),
+            (Access::Exec, &files.exec),
+        ] {
+            grants.extend(located.iter().map(|l| Grant { place: place(l), access }));
+        }
+        let own = locator.command(&command.grants, &profile.files)?;
+        grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
+        let islands = files.deny_write.iter().map(place).collect();
+        let guards = guards(&profile, &grants, &mut locator)?;
+        Ok(Prepared { loc, profile, command, grants, islands, guards, cwd })
+    }
+
+    /// The least tier that the person accepts.
+    pub(super) fn least_tier(&self) -> Tier {
+        self.profile.tier.value
+    }
+
+    /// The plan for a tier. `private` is tier B's private directory.
+    pub(super) fn plan(&self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
+        let facts = facts::facts(&self.profile, &self.loc, self.cwd.clone(), private)?;
+        let inputs = Inputs {
+            profile: self.profile.clone(),
+            command: self.command.clone(),
+            grants: self.grants.clone(),
+            islands: self.islands.clone(),
+            guards: self.guards.clone(),
+            facts,
+            kernel: facts::kernel(),
+        };
+        Ok(plan::build(inputs, tier)?)
+    }
+
+    /// Arguments that name something on disk which the jail will not show: the commonest surprise.
+    pub(super) fn hints(&self) -> Vec<String> {
+        let hidden = |path: &Path| {
+            path.is_absolute()
+                && std::fs::canonicalize(path).is_ok_and(|real| {
+                    !self.grants.iter().any(|grant| real.starts_with(&grant.place.canonical)) && !real.starts_with("/dev")
+                })
+        };
+        let paths = self.command.server_args.iter().map(Path::new).filter(|path| hidden(path));
+        paths
+            .map(|path| {
+                let path = path.display();
+                format!("the server's argument `{path}` exists, but the jail does not show it; \
+                         grant it with `--read {path}` or `--write {path}`")
+            })
+            .collect()
+    }
+}
+
+fn flags(args: &TargetArgs) -> Flags {
+    Flags {
+        read: args.read.clone(),
+        write: args.write.clone(),
+        exec: args.exec.clone(),
+        list: args.list.clone(),
+        deny_write: args.deny_write.clone(),
+        env: args.env.clone(),
+        profile: args.profile.clone(),
+        uses: args.uses.clone(),
+        trust: None,
+        tier: args.tier,
+        home: None,
+        loopback: args.loopback,
+        // after a name, what stands behind `--` are arguments too
+        args: args.name.iter().flat_map(|_| args.arguments.iter().chain(&args.command)).cloned().collect(),
+    }
+}
+
+/// The built-in profile of a runtime, used where nobody said `use`.
+fn built_in(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Node => "node",
+        Runtime::Python => "python",
+        Runtime::Native => "native",
+    }
+}
+
+/// The calls behind a name, for the policy's floor.
+fn members(name: &str) -> Option<Vec<String>> {
+    let calls = syscalls::find(name)?;
+    Some(calls.iter().map(|(call, _)| call.trim_start_matches("SYS_").to_string()).collect())
+}
+
+fn place(located: &Located) -> Place {
+    Place {
+        canonical: located.canonical.clone(),
+        links: located.links.clone(),
+        directory: located.kind == Kind::Directory,
+        dev: located.dev,
+        ino: located.ino,
+        origin: located.grant.origin.clone(),
+    }
+}
+
+/// Guarded names that exist in writable trees, unless the person granted exactly that name for writing.
+fn guards(profile: &Profile, grants: &[Grant], locator: &mut Locator) -> Result<Vec<Place>, Failed> {
+    let writable = |path: &Path| grants.iter().any(|g| g.access == Access::Write && g.place.canonical == *path);
+    let mut found = Vec::new();
+    for grant in grants.iter().filter(|grant| grant.access == Access::Write && grant.place.directory) {
+        for Sourced { value, origin } in &profile.files.guard {
+            let path = grant.place.canonical.join(value);
+            // a guard follows no symlink: what a link in the tree points to is outside the grant, or guarded itself
+            if std::fs::symlink_metadata(&path).map_or(true, |meta| meta.is_symlink()) || writable(&path) {
+                continue;
+            }
+            let written = PathGrant {
+                written: value.to_string_lossy().into_owned(),
+                path,
+                dangerous: true, // taking away is never dangerous
+                optional: true,
+                origin: origin.clone(),
+            };
+            found.extend(locator.grant(&written, crate::config::Access::Read)?.iter().map(place));
+        }
+    }
+    Ok(found)
+}

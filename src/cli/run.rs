@@ -1,0 +1,130 @@
+//! `mcpjail run`: plan, jail, relay, exit code.
+
+use super::output::{self, Failed, IoFailed, note};
+use super::{RunArgs, prepare};
+use crate::config::Tier;
+use crate::diagnose::Exit;
+use crate::facts::{PrivateDirectory, private_directory};
+use crate::jail::{self, JailError, Layer, LayerReport, Running, Status, Stdio};
+use crate::plan::Plan;
+use crate::relay::{self, Endpoints, Options};
+use crate::sys::fd;
+use crate::sys::signal::SignalFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long a host is given to send the request that a refusal answers.
+const REFUSAL: Duration = Duration::from_secs(2);
+
+pub(super) fn run(args: &RunArgs) -> ExitCode {
+    match session(args) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = output::fail(&error);
+            // many hosts hide stderr: the first request is answered with the reason
+            let (stdin, stdout) = (io::stdin(), io::stdout());
+            relay::refuse(stdin.as_fd(), stdout.as_fd(), &error.one_line(), error.code(), REFUSAL);
+            code
+        }
+    }
+}
+
+fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
+    let failed = |what| move |source| Failed::from(IoFailed { what, source });
+    // before any thread exists, so that every thread inherits the mask
+    let signals = SignalFd::block_ending().map_err(failed("block signals"))?;
+    let prepared = prepare::Prepared::new(&args.target)?;
+    for hint in prepared.hints() {
+        note(&hint);
+    }
+    let mut jailed = start(&prepared, args)?;
+    let ends = Endpoints::with_stdio(jailed.stdin, jailed.stdout, jailed.stderr).map_err(failed("duplicate stdio"))?;
+    let outcome = relay::run(ends, &mut jailed.running, signals, &Options::default())?;
+    if jailed.running.ran_out_of_memory() {
+        note(&format!("the kernel ended processes of the server at the memory limit ({})", jailed.memory));
+    }
+    drop(jailed.private);
+    outcome.verdict()?;
+    Ok(ExitCode::from(Exit::Fine as u8))
+}
+
+/// A running server and our ends of its pipes.
+struct Jailed {
+    running: Running,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    memory: String,
+    private: Option<PrivateDirectory>,
+}
+
+/// Starts in tier A; in tier B only where the person accepts it and A is not to be had, and says so.
+fn start(prepared: &prepare::Prepared, args: &RunArgs) -> Result<Jailed, Failed> {
+    let least = prepared.least_tier();
+    if !(args.target.exact_tier && least == Tier::B) {
+        match start_in(prepared, Tier::A, args.verbose) {
+            Err(Refused::Jail(error)) if least == Tier::B && is_unavailable(&error) => {
+                note(&format!("running in tier B, which the profile accepts: {}", Failed::from(error).one_line()));
+            }
+            other => return other.map_err(Failed::from),
+        }
+    }
+    start_in(prepared, Tier::B, args.verbose).map_err(Failed::from)
+}
+
+/// Whether this machine does not give what tier A needs, as opposed to something being wrong.
+fn is_unavailable(error: &JailError) -> bool {
+    match error {
+        JailError::NoNamespaces { .. } => true,
+        JailError::Layer(failure, _) => {
+            matches!(failure.layer, Layer::Namespaces | Layer::Mounts) && failure.errno == libc::EPERM
+        }
+        _ => false,
+    }
+}
+
+enum Refused {
+    Jail(JailError),
+    Other(Failed),
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Failed {
+        match refused {
+            Refused::Jail(error) => Failed::from(error),
+            Refused::Other(failed) => failed,
+        }
+    }
+}
+
+fn start_in(prepared: &prepare::Prepared, tier: Tier, verbose: bool) -> Result<Jailed, Refused> {
+    let private = match tier {
+        Tier::A => None,
+        Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
+    };
+    let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
+    let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
+    let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
+    let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
+    let running = jail::spawn(&plan, stdio).map_err(Refused::Jail)?;
+    say(&plan, &running.report, verbose);
+    let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
+    Ok(Jailed { running, stdin, stdout, stderr, memory, private })
+}
+
+/// What is not enforced is always said; the whole report only when asked for.
+fn say(plan: &Plan, report: &[LayerReport], verbose: bool) {
+    for line in &plan.unenforced {
+        note(&format!("not enforced in tier {}: {line}", plan.tier));
+    }
+    for line in report {
+        match &line.status {
+            Status::Degraded { needs, have } => note(&format!("{}: only {have} (more needs {needs})", line.name)),
+            Status::Enforced if verbose => note(&format!("{}: enforced", line.name)),
+            Status::Off if verbose => note(&format!("{}: off", line.name)),
+            Status::Enforced | Status::Off => {}
+        }
+    }
+}
