@@ -371,10 +371,10 @@ fn a_host_that_never_reads() {
         let outcome = host.end().outcome;
         assert_eq!((outcome.ended_by, outcome.exit), (EndedBy::HostClosed, ServerExit::Signal(libc::SIGTERM)));
 
-        let host = start("head -c 150000 /dev/zero | tr '\\0' '\\n'", impatient());
+        let host = start("head -c 100000 /dev/zero | tr '\\0' '\\n'", impatient());
         let outcome = host.end().outcome;
         assert_eq!((outcome.ended_by, outcome.exit), (EndedBy::ServerExited, ServerExit::Code(0)));
-        assert!(outcome.to_host.bytes < 150_000);
+        assert!(outcome.to_host.bytes < 100_000);
     });
 }
 
