@@ -15,9 +15,9 @@ const INITIAL: usize = 64 << 10;
 /// A read asks for at least this much.
 const LEAST_READ: usize = 16 << 10;
 /// A buffer of at most this size is kept for a while after a big message, since such often come in rows.
-const KEEP: usize = 4 << 20;
+const KEEP: usize = 16 << 20;
 /// For how many small batches it is kept.
-const PATIENCE: u32 = 64;
+const PATIENCE: u32 = 16;
 
 /// Why no further message can be read.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,7 @@ mod pump;
 mod refuse;
 mod session;
 mod stderr;
+mod streams;
 
 pub use frame::{Batch, DEFAULT_MAX_MESSAGE, FrameError, FrameReader, Messages, Next};
 pub use judge::{Forward, Judge, Verdict};
@@ -26,7 +27,8 @@ pub use outcome::{EndedBy, Outcome, RelayError, ServerExit, Traffic};
 pub use outlet::Outlet;
 pub use pump::{PumpEnd, pump};
 pub use refuse::refuse;
-pub use session::{Endpoints, Options, ServerProcess, Wires, run, run_with};
+pub use session::{Options, ServerProcess, run, run_with};
+pub use streams::{Endpoints, Wires};
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,18 +14,15 @@
 //! ```
 
 use super::outcome::{EndedBy, Outcome, RelayError, ServerExit, Traffic};
-use super::outlet::{Outlet, Source};
-use super::pump::{PumpEnd, pump};
-use super::{Direction, Forward, Judge, stderr};
+use super::outlet::Outlet;
+use super::pump::PumpEnd;
+use super::streams::{Endpoints, Event, Streams, Wires};
+use super::{Direction, Forward, Judge};
 use crate::sys::poll::{Interest, PollFd, poll};
 use crate::sys::signal::SignalFd;
-use std::fs::File;
-use std::io::{self, IsTerminal, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest time between a signal to us and SIGKILL to the server: hosts kill us two seconds after SIGTERM.
@@ -34,39 +31,11 @@ const SIGNAL_GRACE: Duration = Duration::from_millis(1500);
 const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How many times [`Options::drain`] a slow host that keeps reading is given in all.
 const DRAINS: u32 = 5;
+/// How long a host that no longer reads is given to close its other stream, so that what it wrote last is passed on: a
+/// process that dies closes its streams one after the other.
+const SETTLING: Duration = Duration::from_millis(250);
 /// How long the pipes may take to close once everything in the jail is dead.
 const CLOSING: Duration = Duration::from_millis(250);
-
-/// Our three streams and the other ends of the server's. All are to be close-on-exec.
-#[derive(Debug)]
-pub struct Endpoints {
-    /// Where the host writes.
-    pub host_in: OwnedFd,
-    /// Where the host reads.
-    pub host_out: OwnedFd,
-    /// Where the host, or a person, reads diagnostics.
-    pub host_err: OwnedFd,
-    /// The server's stdin.
-    pub server_in: OwnedFd,
-    /// The server's stdout.
-    pub server_out: OwnedFd,
-    /// The server's stderr.
-    pub server_err: OwnedFd,
-}
-
-impl Endpoints {
-    /// Our own standard streams, duplicated close-on-exec, and the given ends of the server's.
-    pub fn with_stdio(server_in: OwnedFd, server_out: OwnedFd, server_err: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            host_in: io::stdin().as_fd().try_clone_to_owned()?,
-            host_out: io::stdout().as_fd().try_clone_to_owned()?,
-            host_err: io::stderr().as_fd().try_clone_to_owned()?,
-            server_in,
-            server_out,
-            server_err,
-        })
-    }
-}
 
 /// The server as a process, in its jail.
 pub trait ServerProcess {
@@ -105,15 +74,6 @@ impl Default for Options {
     }
 }
 
-/// The two writing ends, for judges that have something of their own to say.
-#[derive(Debug, Clone)]
-pub struct Wires {
-    /// Towards the host.
-    pub to_host: Arc<Outlet>,
-    /// Towards the server.
-    pub to_server: Arc<Outlet>,
-}
-
 /// Carries all messages unseen until the session is over and the server gone.
 ///
 /// Starts three threads, which may outlive the call when the other side of their descriptors does nothing; the process
@@ -135,7 +95,7 @@ pub fn run_with<H: Judge + 'static, S: Judge + 'static>(
     options: &Options,
     judges: impl FnOnce(&Wires) -> (H, S),
 ) -> Result<Outcome, RelayError> {
-    let ended = match Streams::start(ends, options, judges) {
+    let ended = match Streams::start(ends, options.max_message, judges) {
         Ok(streams) => Session::new(streams, server, signals, options).run(),
         Err(source) => Err(RelayError::Io { action: "start", source }),
     };
@@ -152,104 +112,13 @@ pub fn run_with<H: Judge + 'static, S: Judge + 'static>(
     })
 }
 
-/// What a thread says at its end.
-#[derive(Debug)]
-enum Event {
-    Pump(Direction, PumpEnd),
-    Stderr,
-}
-
-/// How a thread reaches the session: the event, and a byte that wakes it up.
-#[derive(Debug, Clone)]
-struct Notifier {
-    events: Sender<Event>,
-    wake: Arc<PipeWriter>,
-}
-
-impl Notifier {
-    fn send(&self, event: Event) {
-        // Either fails only when the session is over.
-        let _ = self.events.send(event);
-        let _ = (&*self.wake).write(&[0]);
-    }
-}
-
-/// The threads at work, as the session sees them.
-struct Streams {
-    /// To notice that the host has closed it while its thread is blocked elsewhere. Never read here.
-    host_in: Option<Arc<File>>,
-    /// To notice that nobody reads it any more.
-    host_out: Option<Arc<File>>,
-    wires: Wires,
-    to_server: Arc<AtomicU64>,
-    to_host: Arc<AtomicU64>,
-    events: Receiver<Event>,
-    wake: PipeReader,
-}
-
-impl Streams {
-    fn start<H: Judge + 'static, S: Judge + 'static>(
-        ends: Endpoints,
-        options: &Options,
-        judges: impl FnOnce(&Wires) -> (H, S),
-    ) -> io::Result<Self> {
-        let Endpoints { host_in, host_out, host_err, server_in, server_out, server_err } = ends;
-        let host_in = Arc::new(File::from(host_in));
-        let server_out = Arc::new(File::from(server_out));
-        let wires = Wires { to_host: Arc::new(Outlet::new(host_out)), to_server: Arc::new(Outlet::new(server_in)) };
-        let host_out = wires.to_host.file();
-        let (to_server, to_host) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (sender, events) = mpsc::channel();
-        let (wake, wake_writer) = io::pipe()?;
-        let notifier = Notifier { events: sender, wake: Arc::new(wake_writer) };
-        let (of_host, of_server) = judges(&wires);
-        let limit = options.max_message;
-
-        let (source, sink, count) = (host_in.clone(), wires.to_server.clone(), to_server.clone());
-        start_pump(Direction::ToServer, source, sink, of_host, limit, count, notifier.clone())?;
-        let (sink, count) = (wires.to_host.clone(), to_host.clone());
-        start_pump(Direction::ToHost, server_out, sink, of_server, limit, count, notifier.clone())?;
-        thread::Builder::new().name("server-stderr".to_owned()).spawn(move || {
-            let host = Outlet::new(host_err);
-            let terminal = host.file().is_some_and(|file| file.is_terminal());
-            stderr::pass(&mut Source(Arc::new(File::from(server_err))), &mut &host, terminal);
-            notifier.send(Event::Stderr);
-        })?;
-        Ok(Self { host_in: Some(host_in), host_out, wires, to_server, to_host, events, wake })
-    }
-}
-
-fn start_pump(
-    direction: Direction,
-    source: Arc<File>,
-    sink: Arc<Outlet>,
-    mut judge: impl Judge + 'static,
-    limit: usize,
-    messages: Arc<AtomicU64>,
-    notifier: Notifier,
-) -> io::Result<()> {
-    let name = match direction {
-        Direction::ToServer => "host-to-server",
-        Direction::ToHost => "server-to-host",
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let mut source = Source(source);
-        let end = pump(&mut source, &sink, &mut judge, limit, &messages);
-        drop(source);
-        // Told before the server can see the end of its input, so that its exit is never taken for the cause.
-        notifier.send(Event::Pump(direction, end));
-        if direction == Direction::ToServer {
-            sink.close();
-        }
-    })?;
-    Ok(())
-}
-
 /// How far down the ladder a session is, and until when it stays there.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// Messages flow.
     Open,
+    /// The host no longer reads, but has not closed its other stream yet.
+    Settling(Instant),
     /// The server's stdin is closed, or will be once all is passed on.
     Closing(Instant),
     /// SIGTERM was sent.
@@ -268,7 +137,8 @@ impl Phase {
     fn until(self) -> Option<Instant> {
         match self {
             Self::Open | Self::Over => None,
-            Self::Closing(until)
+            Self::Settling(until)
+            | Self::Closing(until)
             | Self::Terminating(until)
             | Self::Killing(until)
             | Self::Draining { until, .. }
@@ -278,7 +148,7 @@ impl Phase {
 
     fn server_lives(self) -> bool {
         match self {
-            Self::Open | Self::Closing(_) | Self::Terminating(_) | Self::Killing(_) => true,
+            Self::Open | Self::Settling(_) | Self::Closing(_) | Self::Terminating(_) | Self::Killing(_) => true,
             Self::Draining { .. } | Self::Clearing(_) | Self::Over => false,
         }
     }
@@ -309,7 +179,8 @@ struct Session<'a> {
     failure: Option<RelayError>,
     /// We had a hand in the server's end.
     interfered: bool,
-    host_gone: bool,
+    /// The host has closed our stdin; the thread that reads it passes on what is left and then closes the server's.
+    host_closed: bool,
     /// Nothing more comes from the server's stdout, or nobody wants it.
     output_done: bool,
     stderr_done: bool,
@@ -328,7 +199,7 @@ impl<'a> Session<'a> {
             ended_by: None,
             failure: None,
             interfered: false,
-            host_gone: false,
+            host_closed: false,
             output_done: false,
             stderr_done: false,
             tails: (0, 0),
@@ -401,6 +272,7 @@ impl<'a> Session<'a> {
         match (direction, end) {
             (Direction::ToServer, PumpEnd::SourceClosed { tail }) => {
                 self.tails.0 = tail;
+                self.host_closed = true;
                 // Only now does the server learn of it; its time starts again.
                 self.close(EndedBy::HostClosed);
             }
@@ -427,13 +299,13 @@ impl<'a> Session<'a> {
     }
 
     fn on_ready(&mut self, ready: &Ready) -> Result<(), RelayError> {
+        self.host_closed |= ready.host_closed;
         if ready.host_gone {
             self.on_host_gone();
         }
         if ready.host_closed {
-            // The thread that reads it passes on what is left and then closes the server's stdin, if it can.
             self.streams.host_in = None;
-            if matches!(self.phase, Phase::Open) {
+            if matches!(self.phase, Phase::Open | Phase::Settling(_)) {
                 self.close(EndedBy::HostClosed);
             }
         }
@@ -451,9 +323,11 @@ impl<'a> Session<'a> {
 
     fn on_host_gone(&mut self) {
         self.streams.host_out = None;
-        self.host_gone = true;
         self.output_done = true;
-        self.close(EndedBy::HostGone);
+        if matches!(self.phase, Phase::Open) && !self.host_closed {
+            self.ended_by = Some(EndedBy::HostGone);
+            self.phase = Phase::Settling(Instant::now() + SETTLING);
+        }
         self.end_if_drained();
     }
 
@@ -487,6 +361,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         match self.phase {
             Phase::Open | Phase::Over => {}
+            Phase::Settling(_) => self.close(EndedBy::HostGone),
             Phase::Closing(_) => self.terminate(self.options.term_grace),
             Phase::Terminating(_) => {
                 self.kill()?;
@@ -516,18 +391,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Gives the server its end of input and some time. Where the host has closed its side, that end comes from the
-    /// thread that passes on the host's last messages.
+    /// Gives the server its end of input and some time. Later causes never lengthen that, but for the host's last
+    /// message: the time counts from when the server could know.
     fn close(&mut self, cause: EndedBy) {
-        let first = self.ended_by.is_none();
         self.ended_by.get_or_insert(cause);
-        if cause != EndedBy::HostClosed {
+        if !self.host_closed {
             self.streams.wires.to_server.close();
         }
         let until = Instant::now() + self.options.eof_grace;
         match self.phase {
-            Phase::Open => self.phase = Phase::Closing(until),
-            Phase::Closing(_) if first || cause == EndedBy::HostClosed => self.phase = Phase::Closing(until),
+            Phase::Open | Phase::Settling(_) => self.phase = Phase::Closing(until),
+            Phase::Closing(_) if cause == EndedBy::HostClosed => self.phase = Phase::Closing(until),
             _ => {}
         }
     }
@@ -536,7 +410,7 @@ impl<'a> Session<'a> {
     fn terminate(&mut self, grace: Duration) {
         let until = Instant::now() + grace;
         match self.phase {
-            Phase::Open | Phase::Closing(_) => {
+            Phase::Open | Phase::Settling(_) | Phase::Closing(_) => {
                 self.interfered = true;
                 self.streams.wires.to_server.close();
                 // Where the signal cannot be sent, there is nothing to wait for before SIGKILL.

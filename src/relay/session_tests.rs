@@ -5,12 +5,15 @@ use super::*;
 use crate::diagnose::Diagnose;
 use crate::sys::{pidfd, signal};
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 
 const WATCHDOG: Duration = Duration::from_secs(60);
 const MEBIBYTE: usize = 1 << 20;
@@ -316,7 +319,8 @@ fn a_flood_on_stderr_that_nobody_reads_stops_no_message() {
         }
         host.close();
         assert_eq!(host.rest(), b"");
-        assert_eq!(host.errors.is_some(), host.end().outcome.ended_by == EndedBy::HostClosed);
+        assert!(host.errors.is_some(), "held open, never read");
+        assert_eq!(host.end().outcome.ended_by, EndedBy::HostClosed);
     });
 }
 
@@ -348,6 +352,31 @@ fn a_host_that_dies_while_nothing_flows_is_noticed() {
         host.line();
         host.from = None;
         assert_eq!(host.end().outcome.ended_by, EndedBy::HostGone);
+    });
+}
+
+#[test]
+fn what_a_host_says_last_arrives() {
+    watched(|| {
+        for _ in 0..20 {
+            let mut host = start("cat >&2; exit", patient());
+            host.send(b"farewell\n");
+            host.from = None;
+            host.close();
+            let mut errors = String::new();
+            host.errors.take().unwrap().read_to_string(&mut errors).unwrap();
+            assert_eq!(errors, "farewell\n");
+            assert!(host.end().outcome.verdict().is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_server_that_closes_everything_but_lives() {
+    watched(|| {
+        let mut host = start("exec sleep 1000 <&- >&- 2>&-", impatient());
+        host.close();
+        assert_eq!(host.end().outcome.exit, ServerExit::Signal(libc::SIGTERM));
     });
 }
 
