@@ -1,0 +1,426 @@
+//! Which layers go into a profile, and in which order.
+//!
+//! ```text
+//! default ← trust preset ← config.toml ← each `use`, what it uses first ← the server's file ← options
+//! ```
+//!
+//! Lists add up, scalars of a later layer replace those of an earlier one; then the administrator's policy tightens.
+//! The work is in two stages: [`load_server`] tells the command, whose resolving tells the runtime, whose built-in profile
+//! stands in for `use` where neither the server's file nor an option has one ([`Layers::finish`]).
+//!
+//! What may stand where: `command` only in a server's file, `trust` there and in `config.toml`, `use` there and in bundles,
+//! `[jail]` everywhere.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::document::{Document, check_profile_owner};
+use super::error::{ConfigError, Problem, nearest};
+use super::expand::Variables;
+use super::locations::is_name;
+use super::merge::Merge;
+use super::policy::Policy;
+use super::raw::RawProfile;
+use super::{Home, Locations, Origin, Profile, Protected, Source, Sourced, Tier, Trust, builtin, schema};
+
+/// Longest chain of bundles that use one another.
+const DEEPEST: usize = 16;
+
+/// What the command line says about the profile.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--read PATH`
+    pub read: Vec<OsString>,
+    /// `--write PATH`
+    pub write: Vec<OsString>,
+    /// `--exec PATH`
+    pub exec: Vec<OsString>,
+    /// `--list PATH`
+    pub list: Vec<OsString>,
+    /// `--deny-write PATH`
+    pub deny_write: Vec<OsString>,
+    /// `--env NAME` (passed) or `--env NAME=VALUE` (set)
+    pub env: Vec<String>,
+    /// `--profile`: a path (holds a slash or ends in `.toml`), or the name of a server, of a bundle or of a built-in
+    /// profile. It takes the place of the server's file.
+    pub profile: Option<String>,
+    /// `--use NAME`
+    pub uses: Vec<String>,
+    /// `--trust`
+    pub trust: Option<Trust>,
+    /// `--tier`
+    pub tier: Option<Tier>,
+    /// `--home`
+    pub home: Option<Home>,
+    /// `--loopback`
+    pub loopback: bool,
+    /// The caller's arguments, which go after the profile's `command`.
+    pub args: Vec<OsString>,
+}
+
+/// One parsed file.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// As `explain` names it.
+    pub(super) name: String,
+    pub(super) document: Document,
+    pub(super) raw: RawProfile,
+}
+
+/// Everything that goes into a profile, read and parsed, before the command is resolved.
+#[derive(Debug)]
+pub struct Layers {
+    name: Option<String>,
+    command: Option<Sourced<Vec<String>>>,
+    /// `default`, the trust preset, `config.toml`.
+    base: Vec<Layer>,
+    /// Bundles in merge order; `None` where nobody said `use`.
+    uses: Option<Vec<Layer>>,
+    own: Option<Layer>,
+    flags: Flags,
+    policy: Option<Policy>,
+    loc: Locations,
+}
+
+/// Reads the layers of `servers/NAME.toml`, or of the file that `--profile` names in its place.
+///
+/// # Errors
+/// Every code of [`super::CODES`] that can be told before the command is resolved.
+pub fn load_server(name: &str, flags: &Flags, loc: &Locations) -> Result<Layers, ConfigError> {
+    if !is_name(name) {
+        let problem = Problem::BadName { name: name.to_owned() };
+        return Err(ConfigError::new(Source::Flag(name.to_owned()), problem));
+    }
+    let own = match &flags.profile {
+        Some(_) => None,
+        None => {
+            let file = loc.server(name);
+            let Some(document) = read_file(&file, loc)? else {
+                let known = loc.server_names();
+                let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                let problem = Problem::ProfileNotFound { name: name.to_owned(), nearest, file };
+                return Err(ConfigError::new(Source::Flag(name.to_owned()), problem));
+            };
+            Some(parse(name, document, Role::Server)?)
+        }
+    };
+    Layers::load(Some(name.to_owned()), own, flags, loc)
+}
+
+/// Reads the layers of `run -- COMMAND`: the defaults, what `--profile` names, and the options.
+///
+/// # Errors
+/// As [`load_server`].
+pub fn load_flags_only(flags: &Flags, loc: &Locations) -> Result<Layers, ConfigError> {
+    Layers::load(None, None, flags, loc)
+}
+
+impl Layers {
+    fn load(
+        name: Option<String>,
+        mut own: Option<Layer>,
+        flags: &Flags,
+        loc: &Locations,
+    ) -> Result<Layers, ConfigError> {
+        let mut bundle = None;
+        if let Some(profile) = &flags.profile {
+            match find_profile(profile, loc)? {
+                Found::Server(layer) => own = Some(*layer),
+                Found::Bundle(name) => bundle = Some(name),
+            }
+        }
+        let defaults = match read_file(&loc.defaults(), loc)? {
+            Some(document) => Some(parse("config.toml", document, Role::Defaults)?),
+            None => None,
+        };
+        let mut uses = Uses { loc, layers: Vec::new(), open: Vec::new() };
+        let mut says_use = false;
+        if let Some(name) = &bundle {
+            says_use = true;
+            uses.add(name, &|problem| flag_error("--profile", name, problem))?;
+        }
+        if let Some(layer) = &own
+            && let Some(names) = &layer.raw.uses
+        {
+            says_use = true;
+            uses.add_all(names.get_ref(), &layer.document)?;
+        }
+        for name in &flags.uses {
+            says_use = true;
+            uses.add(name, &|problem| flag_error("--use", name, problem))?;
+        }
+        let uses = says_use.then_some(uses.layers);
+
+        let trust = flags
+            .trust
+            .or_else(|| own.as_ref().and_then(trust_of))
+            .or_else(|| defaults.as_ref().and_then(trust_of))
+            .unwrap_or(Trust::Community);
+        let mut base = vec![built_in("default")?, built_in(preset(trust))?];
+        base.extend(defaults);
+
+        // Under `run -- COMMAND` the command is the caller's, whatever the profile says.
+        let command = match (&name, &own) {
+            (Some(_), Some(layer)) => command_of(layer)?,
+            _ => None,
+        };
+        let policy = Policy::load(loc)?;
+        Ok(Layers { name, command, base, uses, own, flags: flags.clone(), policy, loc: loc.clone() })
+    }
+
+    /// The command that the server's file gives, as written.
+    pub fn command(&self) -> Option<&Sourced<Vec<String>>> {
+        self.command.as_ref()
+    }
+
+    /// The command with the caller's arguments after it.
+    ///
+    /// # Errors
+    /// `no-command` where the profile gives none.
+    pub fn command_line(&self) -> Result<Sourced<Vec<OsString>>, ConfigError> {
+        self.joined_command().ok_or_else(|| {
+            let source = match (&self.own, &self.name) {
+                (Some(layer), _) => layer.document.source.clone(),
+                (None, Some(name)) => Source::Flag(name.clone()),
+                (None, None) => Source::Command,
+            };
+            ConfigError::new(source, Problem::NoCommand)
+        })
+    }
+
+    fn joined_command(&self) -> Option<Sourced<Vec<OsString>>> {
+        let Sourced { value, origin } = self.command.as_ref()?;
+        let value = value.iter().map(OsString::from).chain(self.flags.args.iter().cloned()).collect();
+        Some(Sourced { value, origin: origin.clone() })
+    }
+
+    /// The protected paths of this user, with those that the policy adds.
+    pub fn protected(&self) -> Protected {
+        let protected = Protected::new(&self.loc);
+        match &self.policy {
+            Some(policy) => protected.with_policy(policy.protected(&self.loc.home)),
+            None => protected,
+        }
+    }
+
+    /// Merges the layers, expands the variables and applies the policy. `runtime_bundle` is the built-in profile of the
+    /// command's runtime (`node`, `python`, `native`); it is used where nobody said `use`.
+    ///
+    /// # Errors
+    /// Those of values: `bad-value`, `unknown-variable`, `policy-violation` and their like.
+    pub fn finish(self, runtime_bundle: &str, variables: &Variables) -> Result<Profile, ConfigError> {
+        let command = self.joined_command();
+        let mut merge = Merge::new(variables);
+        for layer in &self.base {
+            merge.layer(layer)?;
+        }
+        match &self.uses {
+            Some(uses) => uses.iter().try_for_each(|layer| merge.layer(layer))?,
+            None => merge.layer(&built_in(runtime_bundle)?)?,
+        }
+        if let Some(own) = &self.own {
+            merge.layer(own)?;
+        }
+        merge.flags(&self.flags)?;
+        let mut profile = merge.finish(self.name, command);
+        for name in &profile.syscalls {
+            if (variables.syscall_members)(&name.value).is_none() {
+                let problem = Problem::UnknownSyscall { name: name.value.clone() };
+                return Err(ConfigError::new(&name.origin, problem));
+            }
+        }
+        if let Some(policy) = &self.policy {
+            policy.apply(&mut profile, variables)?;
+        }
+        Ok(profile)
+    }
+}
+
+fn preset(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Community => "trust-community",
+        Trust::Vetted => "trust-vetted",
+        Trust::FirstParty => "trust-first-party",
+    }
+}
+
+fn trust_of(layer: &Layer) -> Option<Trust> {
+    layer.raw.trust.as_ref().map(|trust| *trust.get_ref())
+}
+
+fn command_of(layer: &Layer) -> Result<Option<Sourced<Vec<String>>>, ConfigError> {
+    let Some(command) = &layer.raw.command else { return Ok(None) };
+    let words = command.get_ref();
+    let bad = |reason: &str| {
+        let problem = Problem::BadValue {
+            value: layer.document.excerpt(command.span()).to_owned(),
+            reason: reason.to_owned(),
+            remedy: "write `command = [\"PROGRAM\", \"ARGUMENT\"]`".to_owned(),
+        };
+        Err(layer.document.error(&command.span(), problem))
+    };
+    match words.first() {
+        None => bad("the command is empty"),
+        Some(program) if program.is_empty() => bad("the program's name is empty"),
+        _ if words.iter().any(|word| word.contains('\0')) => bad("a word holds a NUL byte, which no argument can"),
+        _ => Ok(Some(Sourced { value: words.clone(), origin: layer.document.origin(command.span().start) })),
+    }
+}
+
+/// What a file is for, and so which keys may stand in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Server,
+    Defaults,
+    Bundle,
+    BuiltIn,
+}
+
+fn parse(name: &str, document: Document, role: Role) -> Result<Layer, ConfigError> {
+    let raw: RawProfile = schema::parse(&document, schema::PROFILE, |raw: &RawProfile| raw.version.as_ref())?;
+    let misplaced = |key, span: std::ops::Range<usize>, remedy| {
+        let file = if role == Role::Defaults { "`config.toml`" } else { "a bundle" };
+        Err(document.error(&span, Problem::MisplacedKey { key, file, remedy }))
+    };
+    if role != Role::Server
+        && let Some(command) = &raw.command
+    {
+        return misplaced("command", command.span(), "move it to `servers/NAME.toml`");
+    }
+    if role == Role::Bundle
+        && let Some(trust) = &raw.trust
+    {
+        return misplaced("trust", trust.span(), "move it to `servers/NAME.toml`");
+    }
+    if role == Role::Defaults
+        && let Some(uses) = &raw.uses
+    {
+        return misplaced("use", uses.span(), "move it to `servers/NAME.toml`, or its lines to here");
+    }
+    Ok(Layer { name: name.to_owned(), document, raw })
+}
+
+fn read_file(path: &Path, loc: &Locations) -> Result<Option<Document>, ConfigError> {
+    Document::read(path, Source::File(path.to_owned()), |metadata| check_profile_owner(metadata, path, loc.uid))
+}
+
+fn built_in(name: &str) -> Result<Layer, ConfigError> {
+    let document = builtin::document(name).ok_or_else(|| {
+        let problem = Problem::UnknownBundle { name: name.to_owned(), nearest: None, file: PathBuf::from(name) };
+        ConfigError::new(Source::BuiltIn(name.to_owned()), problem)
+    })?;
+    parse(name, document, Role::BuiltIn)
+}
+
+fn flag_error(option: &str, value: &str, problem: Problem) -> ConfigError {
+    ConfigError::new(Source::Flag(format!("{option} {value}")), problem)
+}
+
+/// What `--profile` names.
+enum Found {
+    Server(Box<Layer>),
+    Bundle(String),
+}
+
+fn find_profile(profile: &str, loc: &Locations) -> Result<Found, ConfigError> {
+    let fail = |problem| flag_error("--profile", profile, problem);
+    let is_path = profile.contains('/') || Path::new(profile).extension() == Some(OsStr::new("toml"));
+    if is_path {
+        let path = match profile.strip_prefix("~/") {
+            Some(rest) => loc.home.join(rest),
+            None => PathBuf::from(profile),
+        };
+        let document = read_file(&path, loc)?
+            .ok_or_else(|| fail(Problem::ProfileNotFound { name: profile.to_owned(), nearest: None, file: path }))?;
+        return Ok(Found::Server(Box::new(parse(profile, document, Role::Server)?)));
+    }
+    if !is_name(profile) {
+        return Err(fail(Problem::BadName { name: profile.to_owned() }));
+    }
+    let file = loc.server(profile);
+    if let Some(document) = read_file(&file, loc)? {
+        return Ok(Found::Server(Box::new(parse(profile, document, Role::Server)?)));
+    }
+    if builtin::document(profile).is_some() || loc.bundle(profile).exists() {
+        return Ok(Found::Bundle(profile.to_owned()));
+    }
+    let known: Vec<String> = [loc.server_names(), loc.bundle_names()].concat();
+    let nearest = nearest_of(profile, &known, builtin::builtin_names());
+    Err(fail(Problem::ProfileNotFound { name: profile.to_owned(), nearest, file }))
+}
+
+fn nearest_of(name: &str, own: &[String], built_in: impl Iterator<Item = &'static str>) -> Option<String> {
+    let mut known: Vec<&str> = own.iter().map(String::as_str).collect();
+    for name in built_in {
+        known.push(name);
+    }
+    nearest(name, known).map(str::to_owned)
+}
+
+/// Bundles, collected depth first: what a bundle uses comes before it; each comes once.
+struct Uses<'a> {
+    loc: &'a Locations,
+    layers: Vec<Layer>,
+    /// The chain of bundles that is being followed.
+    open: Vec<String>,
+}
+
+impl Uses<'_> {
+    fn add_all(&mut self, names: &[Spanned<String>], document: &Document) -> Result<(), ConfigError> {
+        names.iter().try_for_each(|name| self.add(name.get_ref(), &|problem| document.error(&name.span(), problem)))
+    }
+
+    fn add(&mut self, name: &str, fail: &dyn Fn(Problem) -> ConfigError) -> Result<(), ConfigError> {
+        if let Some(start) = self.open.iter().position(|open| open == name) {
+            let chain = self.open.iter().skip(start).cloned().chain([name.to_owned()]).collect();
+            return Err(fail(Problem::UseCycle { chain }));
+        }
+        // `default` is the ground of every profile already.
+        if name == "default" || self.layers.iter().any(|layer| layer.name == name) {
+            return Ok(());
+        }
+        if let Some(trust) = name.strip_prefix("trust-").filter(|_| builtin::document(name).is_some()) {
+            return Err(fail(Problem::BadValue {
+                value: name.to_owned(),
+                reason: "a trust preset is not used as a bundle".to_owned(),
+                remedy: format!("write `trust = \"{trust}\"` in the server's profile"),
+            }));
+        }
+        if !is_name(name) {
+            return Err(fail(Problem::BadName { name: name.to_owned() }));
+        }
+        if self.open.len() >= DEEPEST {
+            return Err(fail(Problem::BadValue {
+                value: name.to_owned(),
+                reason: format!("bundles use one another more than {DEEPEST} deep"),
+                remedy: "name the bundles in the server's profile".to_owned(),
+            }));
+        }
+        let file = self.loc.bundle(name);
+        let layer = match (builtin::document(name), read_file(&file, self.loc)?) {
+            (Some(_), Some(_)) => return Err(fail(Problem::BundleShadows { name: name.to_owned(), file })),
+            (Some(document), None) => parse(name, document, Role::BuiltIn)?,
+            (None, Some(document)) => parse(name, document, Role::Bundle)?,
+            (None, None) => {
+                let own = self.loc.bundle_names();
+                let usable = builtin::builtin_names().filter(|name| !name.starts_with("trust-") && *name != "default");
+                let nearest = nearest_of(name, &own, usable);
+                return Err(fail(Problem::UnknownBundle { name: name.to_owned(), nearest, file }));
+            }
+        };
+        if let Some(uses) = &layer.raw.uses {
+            self.open.push(name.to_owned());
+            self.add_all(uses.get_ref(), &layer.document)?;
+            self.open.pop();
+        }
+        self.layers.push(layer);
+        Ok(())
+    }
+}
+
+/// The origin of an option.
+pub(super) fn flag_origin(option: &str, value: &OsStr) -> Origin {
+    Origin { source: Source::Flag(format!("{option} {}", value.to_string_lossy())), line: None }
+}
