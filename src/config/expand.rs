@@ -60,13 +60,23 @@ pub(super) fn profile_path(written: &str, variables: &Variables) -> Result<PathB
         return Err(Problem::RelativePath { written: written.to_owned(), expanded });
     }
     if rest.contains("${") {
+        let reason = if rest.starts_with("${") && !rest.contains('}') {
+            "the variable has no closing brace"
+        } else {
+            "a variable can only stand at the start of a path"
+        };
         return Err(Problem::BadValue {
             value: written.to_owned(),
-            reason: "a variable can only stand at the start of a path".to_owned(),
-            remedy: "write the rest of the path as it is".to_owned(),
+            reason: reason.to_owned(),
+            remedy: "write it like `${cwd}/notes`".to_owned(),
         });
     }
-    let mut path = start.map_or_else(OsString::new, |start| without_final_slash(&start));
+    let mut path = match start {
+        // `/` would be nothing without its slash.
+        Some(start) if rest.is_empty() => start.into_os_string(),
+        Some(start) => without_final_slash(&start),
+        None => OsString::new(),
+    };
     path.push(rest);
     check(written, normal(Path::new(&path)))
 }
@@ -210,7 +220,7 @@ mod tests {
             ("${arg}", "unknown variable"),
             ("${cdw}/x", "unknown variable `${cdw}`"),
             ("${}", "unknown variable"),
-            ("${cwd", "not an absolute path"),
+            ("${cwd", "no closing brace"),
             ("/a/${cwd}", "start of a path"),
             ("~/${arg1}", "start of a path"),
             ("/a\0b", "NUL"),

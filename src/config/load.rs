@@ -424,3 +424,304 @@ impl Uses<'_> {
 pub(super) fn flag_origin(option: &str, value: &OsStr) -> Origin {
     Origin { source: Source::Flag(format!("{option} {}", value.to_string_lossy())), line: None }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::protected::tests::locations;
+    use super::*;
+    use crate::diagnose::Diagnose;
+    use std::fs;
+
+    /// A configuration directory with files in it.
+    pub(crate) struct Fixture {
+        _folder: tempfile::TempDir,
+        pub(crate) loc: Locations,
+    }
+
+    impl Fixture {
+        /// Names are relative to `config_dir`; `version = 1` is put in front.
+        pub(crate) fn new(files: &[(&str, &str)]) -> Fixture {
+            let folder = tempfile::tempdir().unwrap();
+            let home = folder.path().join("me");
+            let mut loc = locations(home.to_str().unwrap());
+            loc.uid = std::os::unix::fs::MetadataExt::uid(&folder.path().metadata().unwrap());
+            loc.administrator = loc.uid;
+            loc.policy = folder.path().join("etc/policy.toml");
+            for part in ["servers", "profiles"] {
+                fs::create_dir_all(loc.config_dir.join(part)).unwrap();
+            }
+            fs::create_dir_all(folder.path().join("etc")).unwrap();
+            for (name, text) in files {
+                let path = if *name == "policy.toml" { loc.policy.clone() } else { loc.config_dir.join(name) };
+                fs::write(path, format!("version = 1\n{text}")).unwrap();
+            }
+            Fixture { _folder: folder, loc }
+        }
+
+        pub(crate) fn variables(&self) -> Variables {
+            Variables::new("/work", &self.loc.home, vec!["/data".into(), "sub".into()])
+        }
+
+        /// The profile of `servers/s.toml`.
+        pub(crate) fn finish(&self, flags: &Flags) -> Result<Profile, ConfigError> {
+            load_server("s", flags, &self.loc)?.finish("native", &self.variables())
+        }
+
+        fn refuse(&self) -> ConfigError {
+            self.finish(&Flags::default()).unwrap_err()
+        }
+    }
+
+    fn read_paths(profile: &Profile) -> Vec<&str> {
+        let own = profile.files.read.iter().filter(|grant| !matches!(grant.origin.source, Source::BuiltIn(_)));
+        own.map(|grant| grant.path.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn layers_go_from_general_to_particular() {
+        let f = Fixture::new(&[
+            (
+                "config.toml",
+                "trust = \"vetted\"\n[jail]\nfiles.read = [\"/config\"]\nlimits.memory = \"3GiB\"\nlimits.tmp = 1\n",
+            ),
+            ("profiles/inner.toml", "[jail]\nfiles.read = [\"/inner\"]\nenv.set = { A = \"inner\", B = \"inner\" }"),
+            (
+                "profiles/outer.toml",
+                "use = [\"inner\"]\n[jail]\nfiles.read = [\"/outer\"]\nenv.set = { A = \"outer\" }",
+            ),
+            (
+                "servers/s.toml",
+                "use = [\"outer\", \"node\", \"inner\"]\ncommand = [\"x\", \"y\"]\n[jail]\nfiles.read = [\"/own\", \"/config\"]\nlimits.memory = \"4GiB\"\n",
+            ),
+        ]);
+        let flags = Flags {
+            read: vec!["flag".into()],
+            env: vec!["A=flag".into(), "TOKEN".into()],
+            args: vec!["z".into()],
+            ..Flags::default()
+        };
+        let profile = f.finish(&flags).unwrap();
+        assert_eq!(profile.used, ["default", "trust-vetted", "config.toml", "inner", "outer", "node", "s"]);
+        assert_eq!(read_paths(&profile), ["/config", "/inner", "/outer", "/own", "/work/flag"]);
+        assert_eq!(profile.trust.value, Trust::Vetted);
+        assert_eq!(profile.limits.memory.value, 4 << 30);
+        assert_eq!(profile.limits.tmp.value, 1);
+        assert_eq!(profile.limits.processes.origin.to_string(), "built-in trust-vetted:6");
+        let set: Vec<_> = profile.env.set.iter().map(|(name, value)| (name.as_str(), value.value.as_str())).collect();
+        assert!(set.contains(&("A", "flag")) && set.contains(&("B", "inner")));
+        assert!(profile.env.pass.iter().any(|name| name.value == "TOKEN"));
+        // The first origin of a duplicate wins.
+        let config = profile.files.read.iter().find(|grant| grant.path == Path::new("/config")).unwrap();
+        assert!(config.origin.to_string().ends_with("config.toml:4"), "{}", config.origin);
+        let command = profile.command.unwrap();
+        assert_eq!(command.value, ["x", "y", "z"]);
+        assert_eq!(command.origin.line, Some(3));
+    }
+
+    #[test]
+    fn the_runtime_stands_in_for_use() {
+        let used =
+            |text: &str, flags: &Flags| Fixture::new(&[("servers/s.toml", text)]).finish(flags).unwrap().used.join(" ");
+        assert_eq!(used("", &Flags::default()), "default trust-community native s");
+        assert_eq!(used("use = []", &Flags::default()), "default trust-community s");
+        assert_eq!(used("use = [\"default\", \"python\"]", &Flags::default()), "default trust-community python s");
+        let flags = Flags { uses: vec!["node".into()], trust: Some(Trust::FirstParty), ..Flags::default() };
+        assert_eq!(used("trust = \"vetted\"", &flags), "default trust-first-party node s");
+    }
+
+    #[test]
+    fn run_with_a_command() {
+        let f = Fixture::new(&[("servers/s.toml", "command = [\"x\"]\n[jail.files]\nread = [\"/own\"]")]);
+        let layers = |profile: Option<&str>| {
+            let flags = Flags { profile: profile.map(str::to_owned), args: vec!["ignored".into()], ..Flags::default() };
+            load_flags_only(&flags, &f.loc).unwrap()
+        };
+        assert!(layers(None).command().is_none());
+        let profile = layers(Some("s")).finish("node", &f.variables()).unwrap();
+        assert_eq!((profile.name, profile.command), (None, None));
+        assert_eq!(profile.used, ["default", "trust-community", "node", "s"]);
+        let path = f.loc.server("s");
+        let profile = layers(path.to_str()).finish("node", &f.variables()).unwrap();
+        assert_eq!(read_paths(&profile), ["/own"]);
+        let profile = layers(Some("python")).finish("node", &f.variables()).unwrap();
+        assert_eq!(profile.used, ["default", "trust-community", "python"]);
+    }
+
+    #[test]
+    fn a_profile_option_takes_the_place_of_the_servers_file() {
+        let f = Fixture::new(&[("servers/other.toml", "command = [\"other\"]\n[jail.files]\nread = [\"/other\"]")]);
+        let flags = Flags { profile: Some("other".to_owned()), ..Flags::default() };
+        let profile = f.finish(&flags).unwrap();
+        assert_eq!(profile.name.as_deref(), Some("s"));
+        assert_eq!(read_paths(&profile), ["/other"]);
+        let flags = Flags { profile: Some("node".to_owned()), ..Flags::default() };
+        let error = load_server("s", &flags, &f.loc).unwrap().command_line().unwrap_err();
+        assert_eq!(error.code(), "no-command");
+    }
+
+    #[test]
+    fn names_and_files_that_are_not_there() {
+        let f = Fixture::new(&[("servers/github.toml", ""), ("profiles/team.toml", "")]);
+        let server = |name: &str| load_server(name, &Flags::default(), &f.loc).unwrap_err();
+        let error = server("githb");
+        assert_eq!((error.code(), error.hint().unwrap().as_str()), ("profile-not-found", "did you mean `github`?"));
+        assert_eq!(error.to_string(), "githb: no profile named `githb`");
+        assert!(server("zzzzz").hint().unwrap().contains("servers/zzzzz.toml"));
+        for name in ["../x", "a/b", "X", "", "x.toml/"] {
+            assert_eq!(server(name).code(), "bad-name", "{name}");
+        }
+        assert!(server("a/b").hint().unwrap().contains("--profile"));
+        let profile = |name: &str| {
+            let flags = Flags { profile: Some(name.to_owned()), ..Flags::default() };
+            load_flags_only(&flags, &f.loc).unwrap_err()
+        };
+        assert_eq!(profile("tem").hint().unwrap(), "did you mean `team`?");
+        assert_eq!(profile("pyton").hint().unwrap(), "did you mean `python`?");
+        for name in ["./none.toml", "none.toml", "/none"] {
+            assert_eq!(profile(name).code(), "profile-not-found", "{name}");
+        }
+        let f = Fixture::new(&[("servers/s.toml", "\n\nuse = [\"node\", \"noed\"]")]);
+        let error = f.refuse();
+        assert_eq!((error.code(), error.place().line, error.place().column), ("unknown-bundle", Some(4), Some(16)));
+        assert_eq!(error.hint().unwrap(), "did you mean `node`?");
+    }
+
+    #[test]
+    fn circles_are_printed_whole() {
+        let f = Fixture::new(&[
+            ("servers/s.toml", "use = [\"a\"]"),
+            ("profiles/a.toml", "use = [\"b\"]"),
+            ("profiles/b.toml", "use = [\"node\", \"c\"]"),
+            ("profiles/c.toml", "\nuse = [\"b\"]"),
+        ]);
+        let error = f.refuse();
+        assert_eq!(error.code(), "use-cycle");
+        assert!(
+            error.to_string().ends_with("profiles/c.toml:3:8: profiles use one another in a circle: `b` → `c` → `b`"),
+            "{error}"
+        );
+        let f = Fixture::new(&[("servers/s.toml", "use = [\"a\"]"), ("profiles/a.toml", "use = [\"a\"]")]);
+        assert!(f.refuse().to_string().contains("`a` → `a`"));
+        // A diamond is no circle.
+        let f = Fixture::new(&[
+            ("servers/s.toml", "use = [\"a\", \"b\"]"),
+            ("profiles/a.toml", "use = [\"c\"]"),
+            ("profiles/b.toml", "use = [\"c\"]"),
+            ("profiles/c.toml", ""),
+        ]);
+        assert_eq!(f.finish(&Flags::default()).unwrap().used, ["default", "trust-community", "c", "a", "b", "s"]);
+    }
+
+    #[test]
+    fn a_chain_of_bundles_ends() {
+        let files: Vec<(String, String)> =
+            (0..40).map(|n| (format!("profiles/b{n}.toml"), format!("use = [\"b{}\"]", n + 1))).collect();
+        let mut files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        files.push(("servers/s.toml", "use = [\"b0\"]"));
+        let error = Fixture::new(&files).refuse();
+        assert_eq!(error.code(), "bad-value");
+        assert!(error.to_string().contains("deep"), "{error}");
+    }
+
+    #[test]
+    fn keys_in_the_wrong_file() {
+        let cases = [
+            ("config.toml", "\ncommand = [\"x\"]", "misplaced-key", 3),
+            ("config.toml", "use = [\"node\"]", "misplaced-key", 2),
+            ("profiles/b.toml", "command = [\"x\"]", "misplaced-key", 2),
+            ("profiles/b.toml", "trust = \"first-party\"", "misplaced-key", 2),
+            ("profiles/node.toml", "", "bundle-shadows", 2),
+            ("servers/s.toml", "use = [\"trust-vetted\"]", "bad-value", 2),
+            ("servers/s.toml", "use = [\"../x\"]", "bad-name", 2),
+            ("servers/s.toml", "command = []", "bad-value", 2),
+            ("servers/s.toml", "command = [\"\"]", "bad-value", 2),
+            ("servers/s.toml", "command = [\"a\\u0000\"]", "bad-value", 2),
+        ];
+        for (file, text, code, line) in cases {
+            let mut files = vec![("servers/s.toml", "use = [\"b\", \"node\"]"), ("profiles/b.toml", "")];
+            files.push((file, text));
+            let error = Fixture::new(&files).refuse();
+            assert_eq!((error.code(), error.place().line), (code, Some(line)), "{file} {text}: {error}");
+            assert!(error.place().column.is_some() && error.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn a_profile_that_others_can_write() {
+        let f = Fixture::new(&[("servers/s.toml", "")]);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        fs::set_permissions(f.loc.server("s"), mode).unwrap();
+        let error = f.refuse();
+        assert_eq!(error.code(), "profile-insecure");
+        assert!(error.hint().unwrap().contains("chmod go-w"), "{:?}", error.hint());
+    }
+
+    #[test]
+    fn the_policy_is_in_force_for_every_way_to_run() {
+        let f = Fixture::new(&[("servers/s.toml", ""), ("policy.toml", "[limits]\nmemory = \"8MiB\"")]);
+        let flags = Flags::default();
+        for layers in [load_server("s", &flags, &f.loc), load_flags_only(&flags, &f.loc)] {
+            let profile = layers.unwrap().finish("node", &f.variables()).unwrap();
+            assert_eq!(profile.limits.memory.value, 8 << 20);
+        }
+    }
+
+    #[test]
+    fn built_in_profiles_pass_the_protected_rule_and_set_every_scalar() {
+        let f = Fixture::new(&[]);
+        for name in ["node", "python", "native"] {
+            let layers = load_flags_only(&Flags::default(), &f.loc).unwrap();
+            let protected = layers.protected();
+            let profile = layers.finish(name, &f.variables()).unwrap();
+            for (grants, access) in
+                [(&profile.files.read, super::super::Access::Read), (&profile.files.exec, super::super::Access::Exec)]
+            {
+                for grant in grants {
+                    protected.check_written(grant, access).unwrap();
+                }
+            }
+            super::super::Locator::new(protected).files(&profile.files).unwrap();
+            let Profile { trust, tier, home, network, limits, .. } = profile;
+            let origins = [
+                trust.origin,
+                tier.origin,
+                home.origin,
+                network.loopback.origin,
+                limits.memory.origin,
+                limits.processes.origin,
+                limits.open_files.origin,
+                limits.tmp.origin,
+                limits.file_size.origin,
+                limits.cpu.origin,
+            ];
+            assert!(origins.iter().all(|origin| origin.source != Source::Jail), "{name}");
+        }
+    }
+
+    /// How long loading takes: `cargo test --release -- --ignored --nocapture timing`.
+    #[test]
+    #[ignore = "a measurement, not a check"]
+    fn timing() {
+        let f = Fixture::new(&[(
+            "servers/s.toml",
+            "command = [\"node\", \"/x/index.js\"]\nuse = [\"node\"]\n[jail.files]\nwrite = [\"${arg1}\"]\n[jail.env]\npass = [\"TOKEN\"]\n",
+        )]);
+        let mut best = [std::time::Duration::MAX; 3];
+        for _ in 0..500 {
+            let start = std::time::Instant::now();
+            let layers = load_server("s", &Flags::default(), &f.loc).unwrap();
+            let loaded = start.elapsed();
+            let protected = layers.protected();
+            let mut profile = layers.finish("node", &f.variables()).unwrap();
+            let finished = start.elapsed();
+            profile.files.write.clear();
+            let located = super::super::Locator::new(protected).files(&profile.files).unwrap();
+            let all = start.elapsed();
+            assert!(!located.exec.is_empty());
+            for (best, now) in best.iter_mut().zip([loaded, finished, all]) {
+                *best = (*best).min(now);
+            }
+        }
+        println!("load {:?}, load + finish {:?}, with locating {:?}", best[0], best[1], best[2]);
+    }
+}

@@ -330,3 +330,123 @@ fn guard_path(name: &str) -> Result<PathBuf, Problem> {
     // Collected anew: without doubled and final slashes.
     Ok(path.components().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::tests::Fixture;
+    use super::*;
+    use crate::diagnose::Diagnose;
+    use proptest::prelude::*;
+
+    fn refuse(text: &str) -> ConfigError {
+        Fixture::new(&[("servers/s.toml", text)]).finish(&Flags::default()).unwrap_err()
+    }
+
+    #[test]
+    fn every_bad_value_is_told_with_its_place() {
+        let cases = [
+            ("jail.files.read = [\"notes\"]", "relative-path", 20, "`notes` is not an absolute path", "~/"),
+            ("jail.files.read = [\"${arg3}\"]", "missing-argument", 20, "`${arg3}`", "optional = true"),
+            ("jail.files.read = [\"/a\", \"${hme}/x\"]", "unknown-variable", 26, "`${hme}`", "`${home}`"),
+            ("jail.files.write = [\"/a/*.txt\"]", "glob-in-grant", 21, "wildcard", "directory"),
+            ("jail.files.deny-write = [\"/a/?\"]", "glob-in-grant", 26, "wildcard", "directory"),
+            ("jail.files.guard = [\"/abs\"]", "bad-value", 21, "`/abs`", ".git/hooks"),
+            ("jail.files.guard = [\"../up\"]", "bad-value", 21, "`../up`", ".git/hooks"),
+            ("jail.files.guard = [\"\"]", "bad-value", 21, "relative", ".git/hooks"),
+            (
+                "jail.network.allow = [\"api.github.com:443\"]",
+                "egress-not-available",
+                23,
+                "`api.github.com:443`",
+                "loopback",
+            ),
+            ("jail.env.pass = [\"LD_PRELOAD\"]", "bad-value", 18, "the dynamic loader", "set ="),
+            ("jail.env.pass = [\"*\"]", "bad-value", 18, "whole environment", "name"),
+            ("jail.env.set = { \"A B\" = \"x\" }", "bad-value", 18, "not the name", "letters"),
+            ("jail.limits.memory = 0", "bad-value", 22, "zero", "default"),
+            ("jail.limits.tmp = \"0MiB\"", "bad-value", 19, "zero", "default"),
+        ];
+        for (text, code, column, says, hints) in cases {
+            let error = refuse(text);
+            assert_eq!(error.code(), code, "{text}: {error}");
+            assert_eq!((error.place().line, error.place().column), (Some(2), Some(column)), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.hint().unwrap().contains(hints), "{:?}", error.hint());
+        }
+    }
+
+    #[test]
+    fn options_are_judged_like_lines() {
+        let f = Fixture::new(&[("servers/s.toml", "")]);
+        let finish = |flags: &Flags| f.finish(flags).unwrap_err();
+        let error = finish(&Flags { write: vec!["a*".into()], ..Flags::default() });
+        assert_eq!(error.to_string(), "--write a*: `a*` holds a wildcard, and grants are literal paths");
+        let error = finish(&Flags { env: vec!["LD_PRELOAD".into()], ..Flags::default() });
+        assert_eq!(error.code(), "bad-value");
+        let error = finish(&Flags { env: vec!["A B=secret".into()], ..Flags::default() });
+        assert!(error.code() == "bad-value" && !error.to_string().contains("secret"), "{error}");
+        let error = finish(&Flags { read: vec!["".into()], ..Flags::default() });
+        assert_eq!(error.code(), "relative-path");
+        let flags = Flags { tier: Some(Tier::B), home: Some(Home::Persistent), loopback: true, ..Flags::default() };
+        let profile = f.finish(&flags).unwrap();
+        assert_eq!((profile.tier.value, profile.home.value), (Tier::B, Home::Persistent));
+        assert_eq!(profile.network.loopback.origin.to_string(), "--loopback");
+    }
+
+    #[test]
+    fn an_optional_argument_may_be_left_out() {
+        let text = "jail.files.read = [{ path = \"${arg9}\", optional = true }, \"${arg2}\"]";
+        let profile = Fixture::new(&[("servers/s.toml", text)]).finish(&Flags::default()).unwrap();
+        let own: Vec<_> = profile.files.read.iter().filter(|grant| grant.written.starts_with('$')).collect();
+        assert_eq!(own.len(), 1);
+        assert_eq!((own[0].path.as_path(), own[0].written.as_str()), (Path::new("/work/sub"), "${arg2}"));
+    }
+
+    #[test]
+    fn duplicates_differ_by_what_they_promise() {
+        let text = "jail.files.read = [\"/a\", \"/a/\", { path = \"/a\", optional = true }, { path = \"/a\", dangerous = true }]";
+        let profile = Fixture::new(&[("servers/s.toml", text)]).finish(&Flags::default()).unwrap();
+        assert_eq!(profile.files.read.iter().filter(|grant| grant.path == Path::new("/a")).count(), 3);
+    }
+
+    fn list() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("/(a|b|c)(/(d|e))?", 0..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// What is granted stands in a layer, on the line that the grant names; what stands in a layer is granted.
+        #[test]
+        fn a_merged_profile_is_the_union_of_its_layers(layers in prop::collection::vec((list(), list()), 3), flags in list()) {
+            let text = |(read, write): &(Vec<String>, Vec<String>)| format!("[jail.files]\nread = {read:?}\nwrite = {write:?}\n");
+            let texts: Vec<String> = layers.iter().map(text).collect();
+            let own = format!("use = [\"b\"]\n{}", texts[2]);
+            let f = Fixture::new(&[("config.toml", &texts[0]), ("profiles/b.toml", &texts[1]), ("servers/s.toml", &own)]);
+            let option = Flags { read: flags.iter().map(OsString::from).collect(), ..Flags::default() };
+            let profile = f.finish(&option).unwrap();
+            let stands = |grant: &PathGrant, key: &str| match &grant.origin {
+                Origin { source: Source::File(path), line: Some(line) } => {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    let line = text.lines().nth(usize::try_from(*line).unwrap() - 1).unwrap();
+                    line.starts_with(key) && line.contains(&format!("{:?}", grant.written))
+                }
+                Origin { source: Source::Flag(option), line: None } => {
+                    key == "read" && flags.contains(&grant.written) && *option == format!("--read {}", grant.written)
+                }
+                Origin { source: Source::BuiltIn(name), .. } => name == "default" && key == "read",
+                _ => false,
+            };
+            prop_assert!(profile.files.read.iter().all(|grant| stands(grant, "read")));
+            prop_assert!(profile.files.write.iter().all(|grant| stands(grant, "write")));
+            prop_assert!(profile.files.list.is_empty() && profile.files.deny_write.is_empty());
+            let all_read = layers.iter().flat_map(|(read, _)| read).chain(&flags);
+            for path in all_read {
+                prop_assert_eq!(profile.files.read.iter().filter(|grant| grant.path == Path::new(path)).count(), 1);
+            }
+            for path in layers.iter().flat_map(|(_, write)| write) {
+                prop_assert_eq!(profile.files.write.iter().filter(|grant| grant.path == Path::new(path)).count(), 1);
+            }
+        }
+    }
+}

@@ -230,3 +230,145 @@ impl Ceilings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::Flags;
+    use super::super::load::tests::Fixture;
+    use super::super::{load_server, protected};
+    use super::*;
+    use crate::diagnose::Diagnose;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    fn finish(policy: &str, profile: &str) -> Result<Profile, ConfigError> {
+        Fixture::new(&[("policy.toml", policy), ("servers/s.toml", profile)]).finish(&Flags::default())
+    }
+
+    #[test]
+    fn limits_are_lowered_and_never_raised() {
+        let policy =
+            "[limits]\nmemory = \"2GiB\"\nprocesses = 100\nopen-files = 4096\ntmp = 10\nfile-size = 20\ncpu = 200";
+        let profile = finish(policy, "jail.limits = { memory = \"4GiB\", processes = 9 }").unwrap();
+        let limits = &profile.limits;
+        assert_eq!(limits.memory.value, 2 << 30);
+        assert!(limits.memory.origin.to_string().ends_with("etc/policy.toml:3"), "{}", limits.memory.origin);
+        assert_eq!((limits.processes.value, limits.open_files.value), (9, 1024));
+        assert_eq!((limits.tmp.value, limits.file_size.value, limits.cpu.value), (10, 20, 200));
+        assert!(matches!(limits.cpu.origin.source, Source::Policy(_)));
+        let profile = finish(policy, "jail.limits.cpu = 50").unwrap();
+        assert_eq!(profile.limits.cpu.value, 50);
+        let profile = finish(policy, "jail.limits.cpu = 300").unwrap();
+        assert_eq!(profile.limits.cpu.value, 200);
+    }
+
+    #[test]
+    fn tier_and_loopback_are_tightened() {
+        let loose = "[jail]\ntier = \"B\"\nnetwork.loopback = true";
+        let profile = finish("minimum-tier = \"A\"\nforbid-loopback = true", loose).unwrap();
+        assert_eq!((profile.tier.value, profile.network.loopback.value), (Tier::A, false));
+        assert_eq!(profile.network.loopback.origin.line, Some(3));
+        let profile = finish("minimum-tier = \"B\"\nforbid-loopback = false", loose).unwrap();
+        assert_eq!((profile.tier.value, profile.network.loopback.value), (Tier::B, true));
+        let profile = finish("minimum-tier = \"B\"", "").unwrap();
+        assert_eq!(profile.tier.value, Tier::A);
+    }
+
+    #[test]
+    fn what_cannot_be_tightened_names_both_lines() {
+        let cases = [
+            ("forbid-dangerous = true", "jail.files.read = [{ path = \"/a\", dangerous = true }]", 2, "`/a`"),
+            ("env.deny = [\"AWS_*\"]", "jail.env.pass = [\"AWS_REGION\"]", 2, "`AWS_REGION`"),
+            ("\nenv.deny = [\"*_TOKEN\"]", "jail.env.set = { A_TOKEN = \"x\" }", 3, "`A_TOKEN`"),
+            ("syscalls.deny = [\"@chown\"]", "jail.syscalls.allow = [\"@chown\"]", 2, "`@chown`"),
+        ];
+        for (policy, profile, line, what) in cases {
+            let error = finish(policy, profile).unwrap_err();
+            let text = error.to_string();
+            assert_eq!((error.code(), error.place().line), ("policy-violation", Some(2)), "{text}");
+            assert!(text.contains("servers/s.toml:2: ") && text.contains(what), "{text}");
+            assert!(text.ends_with(&format!("etc/policy.toml:{line}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_passes_what_the_policy_leaves() {
+        let f = Fixture::new(&[
+            ("policy.toml", "env.deny = [\"*_TOKEN\"]"),
+            ("servers/s.toml", "jail.env.pass = [\"GITHUB_*\", \"GITHUB_HOST\"]"),
+        ]);
+        let mut variables = f.variables();
+        variables.env_names = ["GITHUB_TOKEN", "GITHUB_HOST", "OTHER"].map(str::to_owned).to_vec();
+        let profile = load_server("s", &Flags::default(), &f.loc).unwrap().finish("node", &variables).unwrap();
+        let names: Vec<_> = profile.env.pass.iter().map(|name| name.value.as_str()).collect();
+        assert_eq!(names.iter().filter(|name| name.starts_with("GITHUB")).collect::<Vec<_>>(), [&"GITHUB_HOST"]);
+        assert!(!names.iter().any(|name| name.ends_with('*')), "{names:?}");
+    }
+
+    #[test]
+    fn system_calls_are_compared_by_members() {
+        fn members(name: &str) -> Option<Vec<String>> {
+            match name {
+                "@debug" => Some(vec!["ptrace".to_owned(), "pidfd_getfd".to_owned()]),
+                "ptrace" | "chown" => Some(vec![name.to_owned()]),
+                _ => None,
+            }
+        }
+        let finish = |policy: &str, allow: &str| {
+            let own = format!("jail.syscalls.allow = [\"{allow}\"]");
+            let f = Fixture::new(&[("policy.toml", policy), ("servers/s.toml", &own)]);
+            let variables = Variables { syscall_members: members, ..f.variables() };
+            load_server("s", &Flags::default(), &f.loc).unwrap().finish("node", &variables)
+        };
+        assert_eq!(finish("syscalls.deny = [\"@debug\"]", "ptrace").unwrap_err().code(), "policy-violation");
+        assert_eq!(finish("syscalls.deny = [\"ptrace\"]", "@debug").unwrap_err().code(), "policy-violation");
+        assert!(finish("syscalls.deny = [\"@debug\"]", "chown").is_ok());
+        let error = finish("", "ptarce").unwrap_err();
+        assert_eq!((error.code(), error.place().line), ("unknown-syscall", Some(2)));
+        assert_eq!(finish("syscalls.deny = [\"@x\"]", "chown").unwrap_err().code(), "unknown-syscall");
+    }
+
+    #[test]
+    fn protected_paths_reach_the_rule() {
+        let f =
+            Fixture::new(&[("policy.toml", "protected = [\"/srv/secrets/\", \"~/private\"]"), ("servers/s.toml", "")]);
+        let protected = load_server("s", &Flags::default(), &f.loc).unwrap().protected();
+        let hit = |path: &Path| protected.hit(path, protected::Access::Read).and_then(|hit| hit.policy);
+        assert_eq!(hit(Path::new("/srv/secrets/x")).unwrap().line, Some(2));
+        assert!(hit(&f.loc.home.join("private")).is_some());
+        assert!(hit(Path::new("/srv/other")).is_none());
+    }
+
+    #[test]
+    fn a_bad_policy_fails_closed() {
+        for (policy, code, line) in [
+            ("minimum-teir = \"A\"", "unknown-key", 2),
+            ("[limits]\ncpu = 0", "bad-value", 3),
+            ("[limits]\nmemory = \"lots\"", "bad-value", 3),
+            ("protected = [\"relative\"]", "bad-value", 2),
+            ("env.deny = [\"A*B\"]", "bad-value", 2),
+            ("[tools]", "unknown-key", 2),
+            ("x", "profile-syntax", 2),
+        ] {
+            let error = finish(policy, "").unwrap_err();
+            assert_eq!((error.code(), error.place().line), (code, Some(line)), "{policy}: {error}");
+            assert!(matches!(error.place().source, Source::Policy(_)));
+        }
+        let f = Fixture::new(&[("policy.toml", ""), ("servers/s.toml", "")]);
+        fs::set_permissions(&f.loc.policy, fs::Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(f.finish(&Flags::default()).unwrap_err().code(), "policy-insecure");
+        fs::set_permissions(&f.loc.policy, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut foreign = f.loc.clone();
+        foreign.administrator += 1;
+        assert_eq!(load_server("s", &Flags::default(), &foreign).unwrap_err().code(), "policy-insecure");
+        fs::remove_file(&f.loc.policy).unwrap();
+        std::os::unix::fs::symlink("nowhere", &f.loc.policy).unwrap();
+        assert_eq!(f.finish(&Flags::default()).unwrap_err().code(), "profile-unreadable");
+        fs::remove_file(&f.loc.policy).unwrap();
+        fs::create_dir(&f.loc.policy).unwrap();
+        assert_eq!(f.finish(&Flags::default()).unwrap_err().code(), "profile-not-a-file");
+        fs::remove_dir(&f.loc.policy).unwrap();
+        assert!(f.finish(&Flags::default()).is_ok());
+    }
+}

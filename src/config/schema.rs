@@ -304,7 +304,7 @@ mod tests {
                 "version = 1\njail.files.read = [{ path = \"/a\", optinal = true }]",
                 "unknown-key",
                 2,
-                34,
+                35,
                 "`optinal`",
                 "`optional`",
             ),
