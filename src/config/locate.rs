@@ -3,7 +3,7 @@
 //! The walk is our own, component by component, since the jail has to recreate every symlink that a path goes through.
 //! Each component of each path is asked for once (one `lstat`), whatever the number of grants.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata, OpenOptions};
 use std::io;
@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
 use super::protected::{Access, Protected};
+use super::protected_table::Stops;
 use super::{FileGrants, Origin, PathGrant, Source};
 use crate::command::CommandGrant;
 
@@ -73,6 +74,8 @@ pub struct LocatedFiles {
 pub struct Locator {
     protected: Protected,
     walker: Walker,
+    /// Whether paths that are protected from writing alone were looked up: only a writable grant needs them.
+    writing: bool,
 }
 
 impl Locator {
@@ -85,14 +88,23 @@ impl Locator {
         {
             protected.add_home(found.canonical);
         }
-        for place in protected.trees() {
-            if let Ok(Found { canonical, objects, .. }) = walker.walk(&place.path)
+        let mut locator = Locator { protected, walker, writing: false };
+        locator.follow(Stops::Any);
+        locator
+    }
+
+    /// Looks up where protected paths lead.
+    fn follow(&mut self, stops: Stops) {
+        let places = self.protected.trees(stops);
+        let listings = Listings::of(places.iter().map(|place| place.path.as_path()));
+        for place in places {
+            if listings.may_hold(&place.path)
+                && let Ok(Found { canonical, objects, .. }) = self.walker.walk(&place.path)
                 && let Some(object) = objects.last()
             {
-                protected.add_object(*object, canonical, place);
+                self.protected.add_object(*object, canonical, place);
             }
         }
-        Locator { protected, walker }
     }
 
     /// Looks up all grants of a profile. Optional ones that do not exist are left out.
@@ -145,10 +157,14 @@ impl Locator {
     pub fn grant(&mut self, grant: &PathGrant, access: Access) -> Result<Option<Located>, ConfigError> {
         let fail = |problem| ConfigError::new(&grant.origin, problem);
         let written = || grant.written.clone();
+        if access == Access::Write && !self.writing {
+            self.writing = true;
+            self.follow(Stops::Write);
+        }
         self.protected.check_written(grant, access)?;
         let Some(found) = self.find(grant)? else { return Ok(None) };
         let Found { canonical, links, objects, node } = found;
-        self.protected.check(grant, access, &canonical, &links, &objects)?;
+        self.protected.check_found(grant, access, &canonical, &links, &objects)?;
         if !grant.dangerous
             && let Some(kind) = special(node.kind)
         {
@@ -197,6 +213,49 @@ impl Locator {
             }
         }
     }
+}
+
+/// The names in those directories in which many protected paths could lie: most do not exist, and one listing is cheaper
+/// than a question for each.
+struct Listings(HashMap<PathBuf, HashSet<OsString>>);
+
+impl Listings {
+    /// From how many paths on a listing pays.
+    const WORTH: usize = 16;
+    /// Longest listing that still pays.
+    const LONGEST: usize = 1024;
+
+    fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Listings {
+        let mut parents: HashMap<&Path, usize> = HashMap::new();
+        for parent in paths.filter_map(Path::parent) {
+            *parents.entry(parent).or_default() += 1;
+        }
+        let worth = parents.into_iter().filter(|(_, count)| *count >= Listings::WORTH);
+        Listings(worth.filter_map(|(parent, _)| Some((parent.to_owned(), list(parent)?))).collect())
+    }
+
+    /// Whether a path could exist. Case is ignored, as some file systems do.
+    fn may_hold(&self, path: &Path) -> bool {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return true };
+        self.0.get(parent).is_none_or(|names| names.contains(&name.to_ascii_lowercase()))
+    }
+}
+
+/// Names in a directory in lower case; `None` where they cannot be had or are too many.
+fn list(folder: &Path) -> Option<HashSet<OsString>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(HashSet::new()),
+        Err(_) => return None,
+    };
+    let mut names = HashSet::new();
+    for entry in entries {
+        names.insert(entry.ok()?.file_name().to_ascii_lowercase());
+        if names.len() > Listings::LONGEST {
+            return None;
+        }
+    }
+    Some(names)
 }
 
 fn special(kind: Kind) -> Option<&'static str> {
@@ -516,6 +575,18 @@ mod tests {
         }
         let other = f.dir("dotfiles2");
         assert!(f.locate(other, Access::Read).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_home_with_very_many_names() {
+        let f = Fixture::new();
+        for n in 0..Listings::LONGEST + 1 {
+            fs::write(f.home.join(format!("file{n}")), "").unwrap();
+        }
+        let keys = f.dir("keys");
+        f.link("keys", ".ssh");
+        assert!(list(&f.home).is_none());
+        assert_eq!(f.code(keys, Access::Read), "protected-path");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -193,6 +192,18 @@ impl Protected {
         objects: &[(u64, u64)],
     ) -> Result<(), ConfigError> {
         self.check_written(grant, access)?;
+        self.check_found(grant, access, canonical, links, objects)
+    }
+
+    /// The second half of [`Protected::check`]: what the disk adds to the path as written.
+    pub(super) fn check_found(
+        &self,
+        grant: &PathGrant,
+        access: Access,
+        canonical: &Path,
+        links: &[(PathBuf, PathBuf)],
+        objects: &[(u64, u64)],
+    ) -> Result<(), ConfigError> {
         let policy =
             || self.policy_hit(canonical).or_else(|| links.iter().find_map(|(link, _)| self.policy_below(link)));
         let rule = || {
@@ -230,12 +241,16 @@ impl Protected {
         find(last, Relation::Same).or_else(|| folders.iter().find_map(|folder| find(folder, Relation::Below)))
     }
 
-    /// Every protected tree of this user as an absolute path: for looking up where they lead.
-    pub(super) fn trees(&self) -> Vec<Place> {
+    /// The protected trees of this user that stop these grants, as absolute paths: for looking up where they lead.
+    /// The system's programs and configuration are where their names say and are left out.
+    pub(super) fn trees(&self, stops: Stops) -> Vec<Place> {
         let home = self.homes.first().map(PathBuf::as_path).unwrap_or(Path::new("/"));
-        let in_home = HOME.iter().map(|rule| Place { path: home.join(rule.path), rule: *rule });
-        let system = self.system_rules().map(|rule| Place { path: PathBuf::from(rule.path), rule: *rule });
-        in_home.chain(system).chain(self.own.iter().cloned()).filter(|place| place.rule.reach == Reach::Tree).collect()
+        let wanted = |rule: &Rule| rule.reach == Reach::Tree && rule.stops == stops;
+        let in_home = HOME.iter().filter(|rule| wanted(rule));
+        let in_home = in_home.map(|rule| Place { path: home.join(rule.path), rule: *rule });
+        let system = self.system_rules().filter(|rule| wanted(rule) && stops == Stops::Any);
+        let system = system.map(|rule| Place { path: PathBuf::from(rule.path), rule: *rule });
+        in_home.chain(system).chain(self.own.iter().filter(|place| wanted(&place.rule)).cloned()).collect()
     }
 
     /// The home directory as it is known.
@@ -291,24 +306,21 @@ fn through_run(path: &Path) -> Cow<'_, Path> {
 }
 
 /// How a path lies to another, by components. Both are normal, and both absolute or both relative.
+///
+/// One has to be the beginning of the other. Its last byte tells most pairs apart; this is asked a few thousand times a run.
 fn relation(path: &Path, protected: &Path) -> Option<Relation> {
-    let (path, protected) = (path.as_os_str(), protected.as_os_str());
-    if path == protected {
-        Some(Relation::Same)
-    } else if lies_below(path, protected) {
-        Some(Relation::Below)
-    } else if lies_below(protected, path) {
-        Some(Relation::Above)
-    } else {
-        None
+    let (path, protected) = (path.as_os_str().as_bytes(), protected.as_os_str().as_bytes());
+    let (short, long) = if path.len() <= protected.len() { (path, protected) } else { (protected, path) };
+    if short.last() != short.len().checked_sub(1).and_then(|last| long.get(last)) {
+        return None;
     }
-}
-
-fn lies_below(path: &OsStr, folder: &OsStr) -> bool {
-    let folder = folder.as_bytes();
-    match path.as_bytes().strip_prefix(folder) {
-        Some(rest) => folder == b"/" || rest.first() == Some(&b'/'),
-        None => false,
+    let rest = long.strip_prefix(short)?;
+    match rest.first() {
+        None => Some(Relation::Same),
+        // The root ends in its slash already.
+        Some(byte) if *byte != b'/' && short != b"/" => None,
+        Some(_) if path.len() < protected.len() => Some(Relation::Above),
+        Some(_) => Some(Relation::Below),
     }
 }
 
@@ -344,6 +356,21 @@ pub(super) mod tests {
             dangerous,
             optional: false,
             origin: Origin { source: Source::File(PathBuf::from("/x.toml")), line: Some(7) },
+        }
+    }
+
+    #[test]
+    fn relations() {
+        let relation = |path: &str, protected: &str| relation(Path::new(path), Path::new(protected));
+        assert_eq!(relation("/a", "/a"), Some(Relation::Same));
+        assert_eq!(relation("/a/b", "/a"), Some(Relation::Below));
+        assert_eq!(relation("/a", "/a/b"), Some(Relation::Above));
+        assert_eq!(relation("/", "/a"), Some(Relation::Above));
+        assert_eq!(relation("/a", "/"), Some(Relation::Below));
+        assert_eq!(relation("/", "/"), Some(Relation::Same));
+        assert_eq!(relation(".ssh", ".ssh/x"), Some(Relation::Above));
+        for (path, protected) in [("/ab", "/a"), ("/a", "/ab"), ("/b/a", "/a"), ("/a/c", "/a/b"), (".sshx", ".ssh")] {
+            assert_eq!(relation(path, protected), None, "{path} {protected}");
         }
     }
 
@@ -495,7 +522,7 @@ pub(super) mod tests {
     #[test]
     fn objects_reach_what_paths_do_not() {
         let mut protected = Protected::new(&locations("/home/me"));
-        let place = protected.trees().into_iter().find(|place| place.path.ends_with(".ssh")).unwrap();
+        let place = protected.trees(Stops::Any).into_iter().find(|place| place.path.ends_with(".ssh")).unwrap();
         protected.add_object((1, 2), place.path.clone(), place);
         let check = |objects: &[(u64, u64)]| {
             protected.check(&grant("/mnt/x", false), Access::Read, Path::new("/mnt/x"), &[], objects)
