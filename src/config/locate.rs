@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -217,7 +218,7 @@ impl Locator {
 
 /// The names in those directories in which many protected paths could lie: most do not exist, and one listing is cheaper
 /// than a question for each.
-struct Listings(HashMap<PathBuf, HashSet<OsString>>);
+struct Listings(HashMap<OsString, HashSet<OsString>>);
 
 impl Listings {
     /// From how many paths on a listing pays.
@@ -226,19 +227,28 @@ impl Listings {
     const LONGEST: usize = 1024;
 
     fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Listings {
-        let mut parents: HashMap<&Path, usize> = HashMap::new();
-        for parent in paths.filter_map(Path::parent) {
+        let mut parents: HashMap<&OsStr, usize> = HashMap::new();
+        for (parent, _) in paths.filter_map(split) {
             *parents.entry(parent).or_default() += 1;
         }
         let worth = parents.into_iter().filter(|(_, count)| *count >= Listings::WORTH);
-        Listings(worth.filter_map(|(parent, _)| Some((parent.to_owned(), list(parent)?))).collect())
+        Listings(worth.filter_map(|(parent, _)| Some((parent.to_owned(), list(Path::new(parent))?))).collect())
     }
 
     /// Whether a path could exist. Case is ignored, as some file systems do.
     fn may_hold(&self, path: &Path) -> bool {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return true };
+        let Some((parent, name)) = split(path) else { return true };
         self.0.get(parent).is_none_or(|names| names.contains(&name.to_ascii_lowercase()))
     }
+}
+
+/// Parent and name of an absolute, normal path; `None` at the root and right below it. `Path::parent` would go through all
+/// components.
+fn split(path: &Path) -> Option<(&OsStr, &OsStr)> {
+    let bytes = path.as_os_str().as_bytes();
+    let slash = memchr::memrchr(b'/', bytes).filter(|at| *at > 0)?;
+    let (parent, name) = bytes.split_at_checked(slash)?;
+    Some((OsStr::from_bytes(parent), OsStr::from_bytes(name.get(1..)?)))
 }
 
 /// Names in a directory in lower case; `None` where they cannot be had or are too many.
@@ -348,7 +358,7 @@ struct Found {
 /// Resolves paths and remembers each component. Keys are paths without symlinks before their last component.
 #[derive(Debug, Default)]
 struct Walker {
-    seen: HashMap<PathBuf, Seen>,
+    seen: HashMap<OsString, Seen>,
 }
 
 impl Walker {
@@ -404,7 +414,8 @@ impl Walker {
     }
 
     fn look(&mut self, path: &Path) -> &Seen {
-        self.seen.entry(path.to_owned()).or_insert_with(|| look_up(path))
+        // As text: a path would be hashed component by component.
+        self.seen.entry(path.as_os_str().to_owned()).or_insert_with(|| look_up(path))
     }
 }
 
@@ -438,7 +449,6 @@ mod tests {
     use super::super::protected::tests::locations;
     use super::*;
     use crate::diagnose::Diagnose;
-    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::os::unix::process::CommandExt;

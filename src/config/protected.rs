@@ -242,13 +242,14 @@ impl Protected {
     }
 
     /// The protected trees of this user that stop these grants, as absolute paths: for looking up where they lead.
-    /// The system's programs and configuration are where their names say and are left out.
+    /// The system's programs and /etc are where their names say and are left out.
     pub(super) fn trees(&self, stops: Stops) -> Vec<Place> {
         let home = self.homes.first().map(PathBuf::as_path).unwrap_or(Path::new("/"));
         let wanted = |rule: &Rule| rule.reach == Reach::Tree && rule.stops == stops;
         let in_home = HOME.iter().filter(|rule| wanted(rule));
         let in_home = in_home.map(|rule| Place { path: home.join(rule.path), rule: *rule });
-        let system = self.system_rules().filter(|rule| wanted(rule) && stops == Stops::Any);
+        let system =
+            self.system_rules().filter(|rule| wanted(rule) && stops == Stops::Any && !rule.path.starts_with("/etc/"));
         let system = system.map(|rule| Place { path: PathBuf::from(rule.path), rule: *rule });
         in_home.chain(system).chain(self.own.iter().filter(|place| wanted(&place.rule)).cloned()).collect()
     }
