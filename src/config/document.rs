@@ -88,6 +88,13 @@ impl Document {
         self.text.get(span).unwrap_or_default()
     }
 
+    /// The line that a byte stands in.
+    pub(super) fn line(&self, offset: usize) -> &str {
+        let before = self.text.get(..offset).unwrap_or_default();
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
+    }
+
     /// An error at a span.
     pub(super) fn error(&self, span: &Range<usize>, problem: Problem) -> ConfigError {
         ConfigError::new(self.place(span.start), problem)

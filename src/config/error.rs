@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Origin, Source};
-use crate::diagnose::{Diagnose, Exit};
 
 /// A position in a profile: where the person has to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +126,7 @@ pub enum Problem {
     #[error("is not UTF-8")]
     NotUtf8,
     /// Not TOML.
-    #[error("{message}{}", near(text))]
+    #[error("{message}{}{}", if text.trim().is_empty() { "" } else { ", near" }, near(text))]
     Syntax {
         /// What the parser says.
         message: String,
@@ -225,7 +224,7 @@ pub enum Problem {
         nearest: Option<&'static str>,
     },
     /// `${argN}` and fewer than N arguments.
-    #[error("`${{arg{number}}}` in {} needs an argument that was not given", quoted(written))]
+    #[error("{} needs argument {number} of the server, which was not given", quoted(written))]
     MissingArgument {
         /// N.
         number: usize,
@@ -249,7 +248,7 @@ pub enum Problem {
         written: String,
     },
     /// A grant of something that holds credentials, or that would let the server out.
-    #[error("{} {relation} `{protected}`: {reason}", quoted(written))]
+    #[error("{} {}: {reason}", quoted(written), lies(written, relation, protected))]
     Protected {
         /// The grant as written.
         written: String,
@@ -322,165 +321,6 @@ pub enum Problem {
     NoHome,
 }
 
-/// All codes of [`ConfigError`] with one line on what each means, for `mcpjail help CODE`.
-pub const CODES: &[(&str, &str)] = &[
-    ("profile-not-found", "there is no server profile, bundle or built-in profile of that name"),
-    ("bad-name", "names of servers and bundles become file names and are kept simple"),
-    ("no-command", "the server's profile does not say what to run"),
-    ("profile-unreadable", "the file exists and the system refuses to read it"),
-    ("profile-not-a-file", "a profile must be a regular file; a symlink to one is fine"),
-    ("profile-too-large", "a profile of more than 256 KiB is taken for a mistake"),
-    ("profile-insecure", "a profile that somebody else can write gives them what the profile gives"),
-    ("not-utf8", "profiles are UTF-8 text"),
-    ("profile-syntax", "the file is not TOML"),
-    ("unknown-key", "a key that is not known is an error, since a typo must not loosen or tighten in silence"),
-    ("unsupported-key", "the key belongs to a feature that this version does not have"),
-    ("misplaced-key", "the key is valid in another kind of profile"),
-    ("wrong-type", "the value is of another TOML type than the key takes"),
-    ("bad-value", "the value is of the right type and makes no sense there"),
-    ("unsupported-version", "every profile starts with `version = 1`"),
-    ("use-cycle", "bundles use one another in a circle"),
-    ("unknown-bundle", "`use` names a bundle that does not exist"),
-    ("bundle-shadows", "a bundle of one's own may not take a built-in profile's name"),
-    ("unknown-variable", "grants know `~`, `${home}`, `${cwd}` and `${arg1}`, `${arg2}` and so on"),
-    ("missing-argument", "the profile grants an argument of the server that was not given"),
-    ("relative-path", "a grant is an absolute path, or starts with `~` or a variable"),
-    ("glob-in-grant", "grants are literal paths; grant the directory instead"),
-    ("protected-path", "the grant would hand out credentials or a way out of the jail"),
-    ("grant-missing", "the granted path does not exist"),
-    ("grant-unreadable", "the granted path exists and you may not read it yourself"),
-    ("grant-special", "the granted path is a socket, a FIFO or a device"),
-    ("policy-violation", "the administrator's policy forbids what the profile asks for"),
-    ("policy-insecure", "the policy must belong to root and be writable by root alone"),
-    ("egress-not-available", "this version gives no connections to the outside"),
-    ("unknown-syscall", "`[jail.syscalls]` names a call or a group that does not exist"),
-    ("no-home", "the home directory is unknown"),
-];
-
-impl Diagnose for ConfigError {
-    fn code(&self) -> &'static str {
-        match self.problem() {
-            Problem::ProfileNotFound { .. } => "profile-not-found",
-            Problem::BadName { .. } => "bad-name",
-            Problem::NoCommand => "no-command",
-            Problem::Unreadable(_) => "profile-unreadable",
-            Problem::NotRegular { .. } => "profile-not-a-file",
-            Problem::TooLarge { .. } => "profile-too-large",
-            Problem::ProfileInsecure { .. } => "profile-insecure",
-            Problem::NotUtf8 => "not-utf8",
-            Problem::Syntax { .. } => "profile-syntax",
-            Problem::UnknownKey { .. } => "unknown-key",
-            Problem::UnsupportedKey { .. } => "unsupported-key",
-            Problem::MisplacedKey { .. } => "misplaced-key",
-            Problem::WrongType { .. } => "wrong-type",
-            Problem::BadValue { .. } => "bad-value",
-            Problem::UnsupportedVersion { .. } => "unsupported-version",
-            Problem::UseCycle { .. } => "use-cycle",
-            Problem::UnknownBundle { .. } => "unknown-bundle",
-            Problem::BundleShadows { .. } => "bundle-shadows",
-            Problem::UnknownVariable { .. } => "unknown-variable",
-            Problem::MissingArgument { .. } => "missing-argument",
-            Problem::RelativePath { .. } => "relative-path",
-            Problem::Glob { .. } => "glob-in-grant",
-            Problem::Protected { .. } => "protected-path",
-            Problem::GrantMissing { .. } => "grant-missing",
-            Problem::GrantUnreadable { .. } => "grant-unreadable",
-            Problem::GrantSpecial { .. } => "grant-special",
-            Problem::PolicyViolation { .. } => "policy-violation",
-            Problem::PolicyInsecure { .. } => "policy-insecure",
-            Problem::EgressNotAvailable { .. } => "egress-not-available",
-            Problem::UnknownSyscall { .. } => "unknown-syscall",
-            Problem::NoHome => "no-home",
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self.problem() {
-            Problem::ProfileNotFound { nearest: Some(nearest), .. }
-            | Problem::UnknownBundle { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
-            Problem::ProfileNotFound { file, .. } => {
-                format!("write `{}`, or try without a profile: `mcpjail run -- COMMAND`", shown(file))
-            }
-            Problem::UnknownBundle { file, .. } => format!("write `{}`, or take the name out of `use`", shown(file)),
-            Problem::BadName { name } if name.contains('/') => {
-                "a server is named without slashes or `.toml`; a file is named by `--profile PATH`".to_owned()
-            }
-            Problem::BadName { .. } => "choose another name, for example `my-server`".to_owned(),
-            Problem::NoCommand => "add `command = [\"PROGRAM\", \"ARGUMENT\"]` to the profile".to_owned(),
-            Problem::Unreadable(_) => format!("look at it with `ls -lL {}`", self.place_word()),
-            Problem::NotRegular { .. } => "name a file that holds the profile".to_owned(),
-            Problem::TooLarge { .. } => format!("check that this is a profile: `head {}`", self.place_word()),
-            Problem::ProfileInsecure { remedy, .. } | Problem::PolicyInsecure { remedy, .. } => {
-                format!("after checking its contents, run `{remedy}`")
-            }
-            Problem::NotUtf8 => "save the file as UTF-8".to_owned(),
-            Problem::Syntax { .. } => "correct this place; the format is TOML".to_owned(),
-            Problem::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
-            Problem::UnknownKey { valid, .. } => format!("valid here: `{}`", valid.join("`, `")),
-            Problem::UnsupportedKey { remedy, .. } | Problem::MisplacedKey { remedy, .. } => (*remedy).to_owned(),
-            Problem::WrongType { expected, .. } => format!("write {expected}"),
-            Problem::BadValue { remedy, .. } => remedy.clone(),
-            Problem::UnsupportedVersion { found: None } => "add `version = 1` as the first line".to_owned(),
-            Problem::UnsupportedVersion { .. } => "write `version = 1`, or install a newer mcpjail".to_owned(),
-            Problem::UseCycle { .. } => "take one of these names out of its `use`".to_owned(),
-            Problem::BundleShadows { file, .. } => {
-                format!("rename it: `mv {} {}`", shell(file), shell(&file.with_file_name("my-bundle.toml")))
-            }
-            Problem::UnknownVariable { nearest: Some(nearest), .. } => format!("did you mean `${{{nearest}}}`?"),
-            Problem::UnknownVariable { .. } => {
-                "variables are `~`, `${home}`, `${cwd}`, `${arg1}`, `${arg2}` …".to_owned()
-            }
-            Problem::MissingArgument { given, .. } => format!(
-                "give it after the server's name (there {} so far), or make the line `{{ path = \"…\", optional = true }}`",
-                match given {
-                    1 => "is one".to_owned(),
-                    n => format!("are {n}"),
-                }
-            ),
-            Problem::RelativePath { .. } => {
-                "start it with `/`, `~/`, `${cwd}` or an argument such as `${arg1}`".to_owned()
-            }
-            Problem::Glob { .. } => "grant the directory that holds the files".to_owned(),
-            Problem::Protected { .. } => {
-                "grant something narrower, or, if this is meant, write `{ path = \"…\", dangerous = true }` in the profile"
-                    .to_owned()
-            }
-            Problem::GrantMissing { .. } => {
-                "create it first, correct the path, or make the line `{ path = \"…\", optional = true }`".to_owned()
-            }
-            Problem::GrantUnreadable { path, .. } => format!("look at it with `namei -l {}`", shell(path)),
-            Problem::GrantSpecial { .. } => {
-                "take the line out, or, if this is meant, write `{ path = \"…\", dangerous = true }` in the profile"
-                    .to_owned()
-            }
-            Problem::PolicyViolation { .. } => {
-                "take it out of the profile, or ask your administrator to change the policy".to_owned()
-            }
-            Problem::EgressNotAvailable { .. } => {
-                "take the rule out; the server then runs without a network, and `loopback = true` gives it a private one"
-                    .to_owned()
-            }
-            Problem::UnknownSyscall { .. } => "correct the name; groups start with `@`, for example `@chown`".to_owned(),
-            Problem::NoHome => "set `HOME` to an absolute path".to_owned(),
-        })
-    }
-}
-
-impl ConfigError {
-    /// The file as a shell word, for hints.
-    fn place_word(&self) -> String {
-        match &self.place().source {
-            Source::File(path) | Source::Policy(path) => shell(path),
-            Source::BuiltIn(name) | Source::Flag(name) => name.clone(),
-            Source::Command | Source::Jail => String::new(),
-        }
-    }
-}
-
 /// Text for a terminal: control characters, which a hostile file name may hold, are escaped.
 pub(super) fn printable(text: &str) -> String {
     if !text.chars().any(char::is_control) {
@@ -507,6 +347,11 @@ fn quoted(text: &str) -> String {
 fn near(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() { String::new() } else { format!(" {}", quoted(line)) }
+}
+
+/// How a grant lies to a protected path.
+fn lies(written: &str, relation: &str, protected: &str) -> String {
+    if written == protected { "is protected".to_owned() } else { format!("{relation} `{protected}`") }
 }
 
 /// Where a grant leads, if that is not what is written.
@@ -564,16 +409,5 @@ mod tests {
         assert_eq!(nearest("open-file", ["memory", "open-files"]), Some("open-files"));
         assert_eq!(nearest("Memroy", ["memory", "open-files"]), Some("memory"));
         assert_eq!(nearest("xyzzy", ["memory", "open-files"]), None);
-    }
-
-    #[test]
-    fn codes_are_unique_and_sober() {
-        let mut codes: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), CODES.len());
-        assert!(
-            codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
-        );
     }
 }

@@ -214,7 +214,7 @@ mod tests {
             ("", "not an absolute path"),
             ("~other/x", "not an absolute path"),
             ("${arg1}", "`` after expansion"),
-            ("${arg2}", "needs an argument"),
+            ("${arg2}", "needs argument 2"),
             ("${arg0}", "unknown variable"),
             ("${arg01}", "unknown variable"),
             ("${arg}", "unknown variable"),

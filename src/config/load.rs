@@ -14,8 +14,6 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-
 use super::document::{Document, check_profile_owner};
 use super::error::{ConfigError, Problem, nearest};
 use super::expand::Variables;
@@ -23,10 +21,8 @@ use super::locations::is_name;
 use super::merge::Merge;
 use super::policy::Policy;
 use super::raw::RawProfile;
+use super::uses::{Uses, nearest_of};
 use super::{Home, Locations, Origin, Profile, Protected, Source, Sourced, Tier, Trust, builtin, schema};
-
-/// Longest chain of bundles that use one another.
-const DEEPEST: usize = 16;
 
 /// What the command line says about the profile.
 #[derive(Debug, Clone, Default)]
@@ -271,14 +267,14 @@ fn command_of(layer: &Layer) -> Result<Option<Sourced<Vec<String>>>, ConfigError
 
 /// What a file is for, and so which keys may stand in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Server,
     Defaults,
     Bundle,
     BuiltIn,
 }
 
-fn parse(name: &str, document: Document, role: Role) -> Result<Layer, ConfigError> {
+pub(super) fn parse(name: &str, document: Document, role: Role) -> Result<Layer, ConfigError> {
     let raw: RawProfile = schema::parse(&document, schema::PROFILE, |raw: &RawProfile| raw.version.as_ref())?;
     let misplaced = |key, span: std::ops::Range<usize>, remedy| {
         let file = if role == Role::Defaults { "`config.toml`" } else { "a bundle" };
@@ -302,7 +298,7 @@ fn parse(name: &str, document: Document, role: Role) -> Result<Layer, ConfigErro
     Ok(Layer { name: name.to_owned(), document, raw })
 }
 
-fn read_file(path: &Path, loc: &Locations) -> Result<Option<Document>, ConfigError> {
+pub(super) fn read_file(path: &Path, loc: &Locations) -> Result<Option<Document>, ConfigError> {
     Document::read(path, Source::File(path.to_owned()), |metadata| check_profile_owner(metadata, path, loc.uid))
 }
 
@@ -349,75 +345,6 @@ fn find_profile(profile: &str, loc: &Locations) -> Result<Found, ConfigError> {
     let known: Vec<String> = [loc.server_names(), loc.bundle_names()].concat();
     let nearest = nearest_of(profile, &known, builtin::builtin_names());
     Err(fail(Problem::ProfileNotFound { name: profile.to_owned(), nearest, file }))
-}
-
-fn nearest_of(name: &str, own: &[String], built_in: impl Iterator<Item = &'static str>) -> Option<String> {
-    let mut known: Vec<&str> = own.iter().map(String::as_str).collect();
-    for name in built_in {
-        known.push(name);
-    }
-    nearest(name, known).map(str::to_owned)
-}
-
-/// Bundles, collected depth first: what a bundle uses comes before it; each comes once.
-struct Uses<'a> {
-    loc: &'a Locations,
-    layers: Vec<Layer>,
-    /// The chain of bundles that is being followed.
-    open: Vec<String>,
-}
-
-impl Uses<'_> {
-    fn add_all(&mut self, names: &[Spanned<String>], document: &Document) -> Result<(), ConfigError> {
-        names.iter().try_for_each(|name| self.add(name.get_ref(), &|problem| document.error(&name.span(), problem)))
-    }
-
-    fn add(&mut self, name: &str, fail: &dyn Fn(Problem) -> ConfigError) -> Result<(), ConfigError> {
-        if let Some(start) = self.open.iter().position(|open| open == name) {
-            let chain = self.open.iter().skip(start).cloned().chain([name.to_owned()]).collect();
-            return Err(fail(Problem::UseCycle { chain }));
-        }
-        // `default` is the ground of every profile already.
-        if name == "default" || self.layers.iter().any(|layer| layer.name == name) {
-            return Ok(());
-        }
-        if let Some(trust) = name.strip_prefix("trust-").filter(|_| builtin::document(name).is_some()) {
-            return Err(fail(Problem::BadValue {
-                value: name.to_owned(),
-                reason: "a trust preset is not used as a bundle".to_owned(),
-                remedy: format!("write `trust = \"{trust}\"` in the server's profile"),
-            }));
-        }
-        if !is_name(name) {
-            return Err(fail(Problem::BadName { name: name.to_owned() }));
-        }
-        if self.open.len() >= DEEPEST {
-            return Err(fail(Problem::BadValue {
-                value: name.to_owned(),
-                reason: format!("bundles use one another more than {DEEPEST} deep"),
-                remedy: "name the bundles in the server's profile".to_owned(),
-            }));
-        }
-        let file = self.loc.bundle(name);
-        let layer = match (builtin::document(name), read_file(&file, self.loc)?) {
-            (Some(_), Some(_)) => return Err(fail(Problem::BundleShadows { name: name.to_owned(), file })),
-            (Some(document), None) => parse(name, document, Role::BuiltIn)?,
-            (None, Some(document)) => parse(name, document, Role::Bundle)?,
-            (None, None) => {
-                let own = self.loc.bundle_names();
-                let usable = builtin::builtin_names().filter(|name| !name.starts_with("trust-") && *name != "default");
-                let nearest = nearest_of(name, &own, usable);
-                return Err(fail(Problem::UnknownBundle { name: name.to_owned(), nearest, file }));
-            }
-        };
-        if let Some(uses) = &layer.raw.uses {
-            self.open.push(name.to_owned());
-            self.add_all(uses.get_ref(), &layer.document)?;
-            self.open.pop();
-        }
-        self.layers.push(layer);
-        Ok(())
-    }
 }
 
 /// The origin of an option.

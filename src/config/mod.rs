@@ -5,6 +5,7 @@ mod document;
 mod env;
 mod error;
 mod expand;
+mod hint;
 mod load;
 mod locate;
 mod locations;
@@ -14,14 +15,17 @@ mod protected;
 mod protected_table;
 mod raw;
 mod schema;
+mod uses;
+mod walk;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
 pub use builtin::{builtin_names, builtin_text};
-pub use error::{CODES, ConfigError, Place, Problem};
+pub use error::{ConfigError, Place, Problem};
 pub use expand::{Variables, literal_syscalls};
+pub use hint::CODES;
 pub use load::{Flags, Layers, load_flags_only, load_server};
 pub use locate::{Kind, Located, LocatedFiles, Locator};
 pub use locations::Locations;

@@ -62,7 +62,7 @@ pub struct Hit {
 
 /// A protected path that is not in the tables: one of this user or one found on disk.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Guarded {
     pub(super) path: PathBuf,
     pub(super) rule: Rule,
 }
@@ -73,12 +73,12 @@ pub struct Protected {
     /// The home directory, and where it leads.
     homes: Vec<PathBuf>,
     /// mcpjail's own directories and the runtime directory.
-    own: Vec<Place>,
+    own: Vec<Guarded>,
     policy: Vec<Sourced<PathBuf>>,
     /// Where protected paths lead by symlinks.
-    aliases: Vec<Place>,
+    aliases: Vec<Guarded>,
     /// Protected objects that exist: a bind mount or a case-insensitive name reaches them by another path.
-    objects: HashMap<(u64, u64), Place>,
+    objects: HashMap<(u64, u64), Guarded>,
 }
 
 const HOME_REASON: &str = "the home directory holds everything that is yours";
@@ -87,7 +87,7 @@ const POLICY_REASON: &str = "the administrator protects it";
 impl Protected {
     /// The protected paths of the user with these locations. Looks nothing up on disk.
     pub fn new(loc: &Locations) -> Protected {
-        let tree = |path: &Path, why| Place {
+        let tree = |path: &Path, why| Guarded {
             path: path.to_owned(),
             rule: Rule { path: "", reach: Reach::Tree, stops: Stops::Any, why },
         };
@@ -234,7 +234,7 @@ impl Protected {
     fn object_hit(&self, access: Access, objects: &[(u64, u64)]) -> Option<Hit> {
         let (last, folders) = objects.split_last()?;
         let find = |object, relation| {
-            let Place { path, rule } = self.objects.get(object)?;
+            let Guarded { path, rule } = self.objects.get(object)?;
             let stopped = rule.stops == Stops::Any || access == Access::Write;
             stopped.then(|| Hit { protected: path.clone(), relation, reason: rule.why, policy: None })
         };
@@ -243,14 +243,14 @@ impl Protected {
 
     /// The protected trees of this user that stop these grants, as absolute paths: for looking up where they lead.
     /// The system's programs and /etc are where their names say and are left out.
-    pub(super) fn trees(&self, stops: Stops) -> Vec<Place> {
+    pub(super) fn trees(&self, stops: Stops) -> Vec<Guarded> {
         let home = self.homes.first().map(PathBuf::as_path).unwrap_or(Path::new("/"));
         let wanted = |rule: &Rule| rule.reach == Reach::Tree && rule.stops == stops;
         let in_home = HOME.iter().filter(|rule| wanted(rule));
-        let in_home = in_home.map(|rule| Place { path: home.join(rule.path), rule: *rule });
+        let in_home = in_home.map(|rule| Guarded { path: home.join(rule.path), rule: *rule });
         let system =
             self.system_rules().filter(|rule| wanted(rule) && stops == Stops::Any && !rule.path.starts_with("/etc/"));
-        let system = system.map(|rule| Place { path: PathBuf::from(rule.path), rule: *rule });
+        let system = system.map(|rule| Guarded { path: PathBuf::from(rule.path), rule: *rule });
         in_home.chain(system).chain(self.own.iter().filter(|place| wanted(&place.rule)).cloned()).collect()
     }
 
@@ -265,9 +265,9 @@ impl Protected {
         }
     }
 
-    pub(super) fn add_object(&mut self, object: (u64, u64), canonical: PathBuf, place: Place) {
+    pub(super) fn add_object(&mut self, object: (u64, u64), canonical: PathBuf, place: Guarded) {
         if canonical != place.path {
-            self.aliases.push(Place { path: canonical, rule: place.rule });
+            self.aliases.push(Guarded { path: canonical, rule: place.rule });
         }
         self.objects.entry(object).or_insert(place);
     }
@@ -481,10 +481,7 @@ pub(super) mod tests {
         let protected = Protected::new(&locations("/home/me"));
         let error = protected.check_written(&grant("/home/me/.ssh", false), Access::Read).unwrap_err();
         assert_eq!(error.code(), "protected-path");
-        assert_eq!(
-            error.to_string(),
-            "/x.toml:7: `/home/me/.ssh` is `/home/me/.ssh`: private keys and the hosts they open"
-        );
+        assert_eq!(error.to_string(), "/x.toml:7: `/home/me/.ssh` is protected: private keys and the hosts they open");
         assert!(error.hint().unwrap().contains("dangerous = true"));
         assert!(protected.check_written(&grant("/home/me/.ssh", true), Access::Read).is_ok());
     }

@@ -117,7 +117,11 @@ fn diagnose(document: &Document, keys: &'static [Key], error: &toml::de::Error) 
         Err(syntax) => {
             let span = syntax.span().unwrap_or_default();
             let message = printable(syntax.message().lines().next().unwrap_or_default());
-            let text = document.excerpt(span.clone()).to_owned();
+            let text = match document.excerpt(span.clone()) {
+                "" => document.line(span.start),
+                text => text,
+            };
+            let text = text.to_owned();
             return document.error(&span, Problem::Syntax { message, text });
         }
     };
@@ -352,8 +356,8 @@ mod tests {
             ("version = \"1\"", "wrong-type", 1, 11, "whole number", "whole number"),
             ("use = []", "unsupported-version", 1, 1, "missing", "version = 1"),
             ("", "unsupported-version", 1, 1, "missing", "version = 1"),
-            ("version = 1\n[jail\n", "profile-syntax", 2, 6, "", "TOML"),
-            ("version = 1\nversion = 1\n", "profile-syntax", 2, 1, "duplicate key `version`", "TOML"),
+            ("version = 1\n[jail\n", "profile-syntax", 2, 6, "near `[jail`", "TOML"),
+            ("version = 1\nversion = 1\n", "profile-syntax", 2, 1, "duplicate key, near `version`", "TOML"),
             (
                 "version = 1\n[jail.limits]\nmemory = 99999999999999999999",
                 "bad-value",
