@@ -1,8 +1,36 @@
 //! Profiles: what a server may do, from TOML to a [`Profile`] whose every value knows the line it came from.
 
+mod builtin;
+mod document;
+mod env;
+mod error;
+mod expand;
+mod hint;
+mod load;
+mod locate;
+mod locations;
+mod merge;
+mod policy;
+mod protected;
+mod protected_table;
+mod raw;
+mod schema;
+mod uses;
+mod walk;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+
+pub use builtin::{builtin_names, builtin_text};
+pub use error::{ConfigError, Place, Problem};
+pub use expand::{Variables, literal_syscalls};
+pub use hint::CODES;
+pub use load::{Flags, Layers, load_flags_only, load_server};
+pub use locate::{Kind, Located, LocatedFiles, Locator};
+pub use locations::Locations;
+pub use protected::{Access, Hit, Protected, Relation};
+pub use raw::parse_size;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +62,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::BuiltIn(name) => write!(f, "built-in {name}")?,
-            Source::File(path) | Source::Policy(path) => write!(f, "{}", path.display())?,
-            Source::Flag(flag) => write!(f, "{flag}")?,
+            Source::File(path) | Source::Policy(path) => f.write_str(&error::shown(path))?,
+            Source::Flag(flag) => f.write_str(&error::printable(flag))?,
             Source::Command => write!(f, "the command")?,
             Source::Jail => write!(f, "the jail")?,
         }

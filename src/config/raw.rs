@@ -1,0 +1,299 @@
+//! A profile as written: TOML keys, each with its position. No meaning yet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, MapAccess, Visitor};
+use toml::Spanned;
+
+use super::{Home, Tier, Trust};
+
+/// One file: a server's profile, a bundle, `config.toml` or a built-in profile.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawProfile {
+    pub(super) version: Option<Spanned<i64>>,
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    pub(super) trust: Option<Spanned<Trust>>,
+    #[serde(rename = "use")]
+    pub(super) uses: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) jail: RawJail,
+}
+
+/// `[jail]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawJail {
+    pub(super) tier: Option<Spanned<Tier>>,
+    pub(super) home: Option<Spanned<Home>>,
+    pub(super) files: RawFiles,
+    pub(super) network: RawNetwork,
+    pub(super) env: RawEnv,
+    pub(super) limits: RawLimits,
+    pub(super) syscalls: RawSyscalls,
+}
+
+/// `[jail.files]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawFiles {
+    pub(super) read: Vec<Spanned<RawPath>>,
+    pub(super) write: Vec<Spanned<RawPath>>,
+    pub(super) list: Vec<Spanned<RawPath>>,
+    pub(super) exec: Vec<Spanned<RawPath>>,
+    pub(super) deny_write: Vec<Spanned<RawPath>>,
+    pub(super) guard: Vec<Spanned<String>>,
+}
+
+/// A path: a string, or `{ path = "…", dangerous = true, optional = true }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawPath {
+    pub(super) path: String,
+    pub(super) dangerous: bool,
+    pub(super) optional: bool,
+}
+
+/// `[jail.network]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawNetwork {
+    pub(super) loopback: Option<Spanned<bool>>,
+    pub(super) allow: Vec<Spanned<String>>,
+}
+
+/// `[jail.env]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawEnv {
+    pub(super) pass: Vec<Spanned<String>>,
+    pub(super) set: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+/// `[jail.limits]`, and the ceilings of the policy.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawLimits {
+    pub(super) memory: Option<Spanned<Size>>,
+    pub(super) processes: Option<Spanned<u64>>,
+    pub(super) open_files: Option<Spanned<u64>>,
+    pub(super) tmp: Option<Spanned<Size>>,
+    pub(super) file_size: Option<Spanned<Size>>,
+    pub(super) cpu: Option<Spanned<u64>>,
+}
+
+/// `[jail.syscalls]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawSyscalls {
+    pub(super) allow: Vec<Spanned<String>>,
+}
+
+/// The administrator's floor.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawPolicy {
+    pub(super) version: Option<Spanned<i64>>,
+    pub(super) minimum_tier: Option<Spanned<Tier>>,
+    pub(super) forbid_dangerous: Option<Spanned<bool>>,
+    pub(super) forbid_loopback: Option<Spanned<bool>>,
+    pub(super) protected: Vec<Spanned<String>>,
+    pub(super) env: RawDeny,
+    pub(super) limits: RawLimits,
+    pub(super) syscalls: RawDeny,
+}
+
+/// `[env]` and `[syscalls]` of the policy.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawDeny {
+    pub(super) deny: Vec<Spanned<String>>,
+}
+
+impl<'de> Deserialize<'de> for RawPath {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<RawPath, D::Error> {
+        struct PathVisitor;
+        impl<'de> Visitor<'de> for PathVisitor {
+            type Value = RawPath;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path or a table with `path`")
+            }
+
+            fn visit_str<E: de::Error>(self, path: &str) -> Result<RawPath, E> {
+                self.visit_string(path.to_owned())
+            }
+
+            fn visit_string<E: de::Error>(self, path: String) -> Result<RawPath, E> {
+                Ok(RawPath { path, dangerous: false, optional: false })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawPath, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+                struct Table {
+                    path: String,
+                    #[serde(default)]
+                    dangerous: bool,
+                    #[serde(default)]
+                    optional: bool,
+                }
+                let Table { path, dangerous, optional } =
+                    Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(RawPath { path, dangerous, optional })
+            }
+        }
+        deserializer.deserialize_any(PathVisitor)
+    }
+}
+
+/// A number of bytes: an integer or a string with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        struct SizeVisitor;
+        impl Visitor<'_> for SizeVisitor {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as \"512MiB\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
+                u64::try_from(bytes).map(Size).map_err(|_| E::custom("a size cannot be negative"))
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+                parse_size(text).map(Size).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+const UNITS: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+/// Bytes from text: `4096`, `"64KiB"`, `"512 MiB"`, `"1GB"`. Units of 1024 have an `i`, those of 1000 have none.
+///
+/// # Errors
+/// Why it is no size, as the second half of a sentence.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return Err("a size starts with a whole number, for example `512MiB`".to_owned());
+    }
+    let too_large = || "the size does not fit 64 bits".to_owned();
+    let number: u64 = number.parse().map_err(|_| too_large())?;
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    if unit.is_empty() {
+        return Ok(number);
+    }
+    if unit.starts_with(['.', ',']) {
+        return Err("a size is a whole number, for example `1536MiB` instead of `1.5GiB`".to_owned());
+    }
+    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        let nearest = UNITS.iter().map(|(name, _)| *name).find(|name| {
+            name.eq_ignore_ascii_case(unit) || (unit.len() == 1 && name.starts_with(&unit.to_ascii_uppercase()))
+        });
+        return Err(match nearest {
+            Some(nearest) => format!("the unit is written `{nearest}`"),
+            None => "units are `KiB`, `MiB`, `GiB`, `TiB` (1024) and `kB`, `MB`, `GB`, `TB` (1000)".to_owned(),
+        });
+    };
+    number.checked_mul(*factor).ok_or_else(too_large)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let good = [
+            ("0", 0),
+            ("4096", 4096),
+            ("64KiB", 65_536),
+            ("512MiB", 512 << 20),
+            ("512 MiB", 512 << 20),
+            ("1GiB", 1 << 30),
+            ("1GB", 1_000_000_000),
+            ("7B", 7),
+        ];
+        for (text, bytes) in good {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for (text, says) in [
+            ("", "whole number"),
+            ("MiB", "whole number"),
+            ("-1MiB", "whole number"),
+            ("1.5GiB", "1536MiB"),
+            ("512M", "`MiB`"),
+            ("512mib", "`MiB`"),
+            ("5 parsecs", "units are"),
+            ("99999999999999999999", "64 bits"),
+            ("99999999999TiB", "64 bits"),
+        ] {
+            let error = parse_size(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_profile() {
+        let text = r#"
+            version = 1
+            command = ["node", "/x/index.js"]
+            trust = "first-party"
+            use = ["node"]
+            [jail]
+            tier = "B"
+            home = "persistent"
+            [jail.files]
+            read = ["/a", { path = "/b", dangerous = true, optional = true }]
+            deny-write = ["${arg1}/.git"]
+            guard = [".git/hooks"]
+            [jail.network]
+            loopback = true
+            allow = []
+            [jail.env]
+            pass = ["LC_*"]
+            set = { A = "1", B = "2" }
+            [jail.limits]
+            memory = "1GiB"
+            processes = 128
+            open-files = 1024
+            tmp = 4096
+            file-size = "1GB"
+            cpu = 0
+            [jail.syscalls]
+            allow = ["@chown"]
+        "#;
+        let raw: RawProfile = toml::from_str(text).unwrap();
+        let files = raw.jail.files;
+        assert_eq!(*files.read[1].get_ref(), RawPath { path: "/b".to_owned(), dangerous: true, optional: true });
+        assert!(text[files.read[1].span()].starts_with("{ path"));
+        assert_eq!(raw.jail.limits.file_size.unwrap().into_inner(), Size(1_000_000_000));
+        assert_eq!(raw.jail.env.set.len(), 2);
+        let (key, _) = raw.jail.env.set.first_key_value().unwrap();
+        assert_eq!(&text[key.span()], "A");
+    }
+}
