@@ -23,6 +23,9 @@ mod shim;
 mod suggest;
 mod walk;
 
+#[cfg(test)]
+mod layouts;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

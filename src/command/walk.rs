@@ -23,12 +23,10 @@ const MAX_SHIMS: usize = 4;
 
 /// Resolves a command; see [`super::resolve`].
 pub(super) fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, CommandError> {
-    let mut walk = Walk {
-        launcher: context,
-        scope: context.clone(),
-        changes: Changes::default(),
-        needs: Needs::new(&context.home),
-    };
+    let mut scope = context.clone();
+    scope.env.insert("PATH".into(), context.path.clone());
+    let needs = Needs::new(&context.home);
+    let mut walk = Walk { launcher: context, scope, changes: Changes::default(), needs };
     walk.run(argv.to_vec())
 }
 
@@ -87,6 +85,7 @@ impl Walk<'_> {
             } else if let Some((manager, at)) = shim::exec_of(&argv) {
                 if let Some(shims) = shim::known_dirs(&self.scope, manager) {
                     self.scope.path = in_front(&shims, &self.scope.path);
+                    self.scope.env.insert("PATH".into(), self.scope.path.clone());
                 }
                 argv.drain(..at);
             } else {
