@@ -330,8 +330,10 @@ fn shell(argv: &[OsString]) -> Entry {
         }
         at += 1;
     }
-    if !command && argv.get(at).is_some() {
+    if let Some(word) = argv.get(at).filter(|_| !command) {
         entry.script = Some(at);
+        // Shells search PATH for a script that is not in the current directory.
+        entry.doubtful = !word.as_bytes().contains(&b'/');
     }
     entry.rest = (at + 1).min(argv.len());
     entry

@@ -19,8 +19,8 @@ const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 
 /// Bounds: program headers, entries of the dynamic section, length of a string, libraries of one program.
-const MAX_HEADERS: u64 = 128;
-const MAX_DYNAMIC: u64 = 1024;
+const MAX_HEADERS: usize = 128;
+const MAX_DYNAMIC: usize = 1024;
 const MAX_STRING: usize = 4096;
 const MAX_LIBRARIES: usize = 128;
 
@@ -38,6 +38,13 @@ struct Image {
     wide: bool,
 }
 
+/// An unsigned little-endian number of up to 8 bytes.
+fn number(table: &[u8], at: usize, bytes: usize) -> Option<u64> {
+    let mut buffer = [0_u8; 8];
+    buffer.get_mut(..bytes)?.copy_from_slice(table.get(at..at.checked_add(bytes)?)?);
+    Some(u64::from_le_bytes(buffer))
+}
+
 impl Image {
     fn open(path: &Path) -> Option<Self> {
         let file = files::open_regular(path).ok()?;
@@ -50,39 +57,41 @@ impl Image {
         }
     }
 
-    /// An unsigned number of 2, 4 or 8 bytes.
-    fn number(&self, at: u64, bytes: usize) -> Option<u64> {
-        let mut buffer = [0_u8; 8];
-        self.file.read_exact_at(buffer.get_mut(..bytes)?, at).ok()?;
-        Some(u64::from_le_bytes(buffer))
+    /// Up to `length` bytes from an offset; fewer at the end of the file.
+    fn bytes(&self, at: u64, length: usize) -> Option<Vec<u8>> {
+        let mut buffer = vec![0_u8; length];
+        let read = self.file.read_at(&mut buffer, at).ok()?;
+        buffer.truncate(read);
+        Some(buffer)
     }
 
-    /// A field whose offset and size depend on the class.
-    fn field(&self, base: u64, narrow: (u64, usize), wide: (u64, usize)) -> Option<u64> {
+    /// A field of a table whose place and size depend on the class: `(offset, bytes)` in narrow and wide files.
+    fn field(&self, table: &[u8], narrow: (usize, usize), wide: (usize, usize)) -> Option<u64> {
         let (offset, bytes) = if self.wide { wide } else { narrow };
-        self.number(base.checked_add(offset)?, bytes)
+        number(table, offset, bytes)
     }
 
     /// Bytes up to a NUL.
     fn string(&self, at: u64) -> Option<Vec<u8>> {
-        let mut buffer = vec![0_u8; MAX_STRING];
-        let length = self.file.read_at(&mut buffer, at).ok()?;
-        buffer.truncate(length);
+        let mut buffer = self.bytes(at, MAX_STRING)?;
         let end = buffer.iter().position(|b| *b == 0)?;
         buffer.truncate(end);
         Some(buffer)
     }
 
     fn linking(&self) -> Option<Linking> {
-        let table = self.field(0, (0x1c, 4), (0x20, 8))?;
-        let size = self.field(0, (0x2a, 2), (0x36, 2))?;
-        let count = self.field(0, (0x2c, 2), (0x38, 2))?.min(MAX_HEADERS);
+        let header = self.bytes(0, 64)?;
+        let table = self.field(&header, (0x1c, 4), (0x20, 8))?;
+        let size = usize::try_from(self.field(&header, (0x2a, 2), (0x36, 2))?).ok()?;
+        let count = usize::try_from(self.field(&header, (0x2c, 2), (0x38, 2))?).ok()?.min(MAX_HEADERS);
+        if !(32..=256).contains(&size) {
+            return None;
+        }
         let mut linking = Linking::default();
         let mut loads = Vec::new();
         let mut dynamic = None;
-        for index in 0..count {
-            let header = table.checked_add(size.checked_mul(index)?)?;
-            let kind = self.number(header, 4)?;
+        for header in self.bytes(table, size * count)?.chunks_exact(size) {
+            let kind = number(header, 0, 4)?;
             if !matches!(kind, PT_LOAD | PT_DYNAMIC | PT_INTERP) {
                 continue;
             }
@@ -96,10 +105,10 @@ impl Image {
             }
         }
         let Some((start, length)) = dynamic else { return Some(linking) };
-        let word = if self.wide { 8 } else { 4 };
+        let entry = if self.wide { 16 } else { 8 };
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(MAX_DYNAMIC * entry);
         let (mut names, mut searches, mut strings) = (Vec::new(), Vec::new(), None);
-        for index in 0..(length / (2 * word)).min(MAX_DYNAMIC) {
-            let entry = start.checked_add(index * 2 * word)?;
+        for entry in self.bytes(start, length)?.chunks_exact(entry) {
             let tag = self.field(entry, (0, 4), (0, 8))?;
             let value = self.field(entry, (4, 4), (8, 8))?;
             match tag {
@@ -208,6 +217,72 @@ mod tests {
         assert!(linking.needed.iter().any(|name| name.starts_with(b"libc.")));
     }
 
+    /// A file of 64-bit ELF with one segment, a dynamic section and the strings that it names.
+    fn image(needed: &str, runpath: &str) -> Vec<u8> {
+        let strings = format!("\0{needed}\0{runpath}\0");
+        let (headers, dynamic, text) = (64_u64, 64 + 2 * 56, 64 + 2 * 56 + 4 * 16);
+        let mut out = b"\x7fELF\x02\x01\x01".to_vec();
+        out.resize(64, 0);
+        out[0x20..0x28].copy_from_slice(&headers.to_le_bytes());
+        out[0x36..0x38].copy_from_slice(&56_u16.to_le_bytes());
+        out[0x38..0x3a].copy_from_slice(&2_u16.to_le_bytes());
+        let mut segment = |kind: u32, offset: u64, length: u64| {
+            out.extend_from_slice(&kind.to_le_bytes());
+            out.extend_from_slice(&4_u32.to_le_bytes());
+            for word in [offset, offset, offset, length, length, 8] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+        };
+        segment(1, 0, 4096);
+        segment(2, dynamic, 4 * 16);
+        let runpath_at = 2 + u64::try_from(needed.len()).unwrap();
+        for (tag, value) in [(DT_NEEDED, 1), (DT_RUNPATH, runpath_at), (DT_STRTAB, text), (0, 0)] {
+            out.extend_from_slice(&tag.to_le_bytes());
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        out.extend_from_slice(strings.as_bytes());
+        out
+    }
+
+    fn granted(root: &Path, program: &str) -> Vec<PathBuf> {
+        let mut needs = Needs::new(&root.join("home/me"));
+        grant(&mut needs, &root.join(program));
+        needs.into_parts().0.into_iter().map(|grant| grant.path).collect()
+    }
+
+    #[test]
+    fn libraries_beside_the_program_are_found_one_through_the_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        for dir in ["app/bin", "app/lib", "far/lib", "home/me"] {
+            std::fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        let far = root.join("far/lib");
+        std::fs::write(root.join("app/bin/tool"), image("liba.so", "/nowhere:$ORIGIN/../lib")).unwrap();
+        std::fs::write(root.join("app/lib/liba.so"), image("libb.so", far.to_str().unwrap())).unwrap();
+        std::fs::write(root.join("far/lib/libb.so"), image("libc.so.6", "")).unwrap();
+        assert_eq!(granted(&root, "app/bin/tool"), [root.join("app/lib"), root.join("far/lib/libb.so")]);
+    }
+
+    #[test]
+    fn a_binary_cannot_open_a_tree_or_a_text_by_naming_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        for dir in ["app/bin", "home/me/.ssh", "home/me/lib", "home/me/bin"] {
+            std::fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        std::fs::write(root.join("home/me/.ssh/id_rsa"), "secret").unwrap();
+        std::fs::write(root.join("home/me/lib/libx.so"), image("none", "")).unwrap();
+        let ssh = root.join("home/me/.ssh");
+        std::fs::write(root.join("app/bin/tool"), image("id_rsa", ssh.to_str().unwrap())).unwrap();
+        assert!(granted(&root, "app/bin/tool").is_empty());
+        std::fs::write(root.join("app/bin/up"), image("../../home/me/.ssh/id_rsa", "$ORIGIN")).unwrap();
+        assert!(granted(&root, "app/bin/up").is_empty());
+        // Beside a binary in ~/bin, ~/lib is not the binary's own.
+        std::fs::write(root.join("home/me/bin/tool"), image("libx.so", "$ORIGIN/../lib")).unwrap();
+        assert_eq!(granted(&root, "home/me/bin/tool"), [root.join("home/me/lib/libx.so")]);
+    }
+
     #[test]
     fn truncated_and_twisted_images_are_survived() {
         let whole = files::head(&std::env::current_exe().unwrap(), 4096).unwrap();
@@ -224,8 +299,8 @@ mod tests {
             std::fs::write(&path, &twisted).unwrap();
             grant(&mut needs, &path);
         }
-        for (grant, _) in needs.into_parts().0.iter().map(|g| (&g.path, ())) {
-            assert!(files::is_system(grant) || is_elf(grant));
+        for grant in needs.into_parts().0 {
+            assert!(is_elf(&grant.path), "{}", grant.path.display());
         }
     }
 }

@@ -580,6 +580,8 @@ fn pyenv_is_asked_about_what_it_alone_knows() {
     let mut m = Machine::new();
     pyenv(&mut m);
     m.set("PYENV_VERSION", "3.12");
+    assert_eq!(m.run(&["python", "-c", "0"]).program, m.home(".pyenv/versions/3.12.9/bin/python3.12"));
+    m.set("PYENV_VERSION", "3.13");
     m.script("home/me/.pyenv/bin/pyenv", "#!/bin/sh\necho \"${0%/bin/pyenv}/versions/3.12.9/bin/$2\"\n");
     assert_eq!(m.run(&["python", "-c", "0"]).program, m.home(".pyenv/versions/3.12.9/bin/python3.12"));
     m.script("home/me/.pyenv/bin/pyenv", "#!/bin/sh\necho \"pyenv: version \\`3.12' is not installed\" >&2; exit 1\n");
@@ -605,6 +607,37 @@ fn a_package_cannot_pass_for_a_shim() {
     let got = m.run(&["./node_modules/.bin/tool"]);
     assert_eq!(got.argv.first(), Some(&OsString::from("/bin/sh")));
     assert!(!m.home("project/ran").exists());
+}
+
+#[test]
+fn a_first_line_cannot_choose_the_manager() {
+    let m = Machine::new();
+    let evil = m.at("opt/evil").display().to_string();
+    m.script("opt/evil/shims/python", PYENV_SHIM);
+    m.script("opt/evil/bin/pyenv", "#!/bin/sh\n: > \"${0%/bin/pyenv}/ran\"\necho /bin/sh\n");
+    m.text("opt/s/package.json", "{}");
+    let first = format!("#!/usr/bin/env -S PYENV_ROOT={evil} PATH={evil}/shims:/usr/bin:/bin python\n");
+    m.script("opt/s/server", &first);
+    let _ = m.try_run(&["%/opt/s/server"]);
+    assert!(!m.at("opt/evil/ran").exists());
+    // The same as the person's own choice is obeyed.
+    let _ = m.try_run(&["env", &format!("PYENV_ROOT={evil}"), &format!("PATH={evil}/shims:/usr/bin:/bin"), "python"]);
+    assert!(m.at("opt/evil/ran").exists());
+}
+
+#[test]
+fn an_environment_in_path_cannot_bring_a_manager() {
+    let mut m = Machine::new();
+    m.text("home/me/v/pyvenv.cfg", "");
+    m.script("home/me/v/bin/tool", PYENV_SHIM);
+    m.script("home/me/v/bin/pyenv", "#!/bin/sh\n: > \"${0%/bin/pyenv}/ran\"\necho /bin/sh\n");
+    m.script("home/me/.pyenv/shims/python", PYENV_SHIM);
+    m.in_path("home/me/.pyenv/shims");
+    m.in_path("home/me/v/bin");
+    m.set("PYENV_VERSION", "3.99");
+    let _ = m.try_run(&["tool"]);
+    m.fails(&["python"], "shim-unresolved");
+    assert!(!m.at("home/me/v/ran").exists());
 }
 
 #[test]
@@ -676,13 +709,18 @@ fn volta_platforms_and_pins() {
 #[test]
 fn the_real_pyenv_is_understood() {
     // Only where this machine has it; `pyenv which` is then the judge.
-    let Ok(context) = Context::of_process() else { return };
+    let required = std::env::var("MCPJAIL_TEST_REQUIRE").is_ok_and(|list| list.contains("pyenv"));
+    let context = Context::of_process().unwrap();
     let dirs = super::files::path_entries(&context.path, &context.cwd);
-    let super::files::Search::Found(shim) = super::files::search(OsStr::new("python3"), &dirs) else { return };
-    if !shim.parent().unwrap().ends_with("shims") {
+    let shim = match super::files::search(OsStr::new("python3"), &dirs) {
+        super::files::Search::Found(path) if path.parent().unwrap().ends_with(".pyenv/shims") => Some(path),
+        _ => None,
+    };
+    let asked = std::process::Command::new("pyenv").args(["which", "python3"]).output();
+    let (Some(_), Ok(asked)) = (shim, asked) else {
+        assert!(!required, "pyenv is required but its shims are not in PATH");
         return;
-    }
-    let asked = std::process::Command::new("pyenv").args(["which", "python3"]).output().unwrap();
+    };
     let expected = PathBuf::from(String::from_utf8(asked.stdout).unwrap().trim());
     let got = resolve(&["python3".into(), "-c".into(), "0".into()], &context).unwrap();
     assert_eq!(got.program, expected.canonicalize().unwrap());
@@ -922,8 +960,10 @@ fn scripts_of_scripts_end() {
 
 #[test]
 fn snaps_are_refused() {
-    // Where there is no snap, a link to it dangles, which is another error; the name alone is refused everywhere.
     let m = Machine::new();
+    m.binary("usr/bin/snap");
+    m.link("../../usr/bin/snap", "snap/bin/node");
+    m.fails(&["%/snap/bin/node", "x.js"], "self-confined");
     m.fails(&["snap", "run", "node"], "self-confined");
 }
 

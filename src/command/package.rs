@@ -57,6 +57,9 @@ pub(super) fn is_project(dir: &Path) -> bool {
 /// `node` adds what Node finds by walking upwards: the `node_modules` of the directories above.
 pub(super) fn grant(needs: &mut Needs, reached: &Path, node: bool) {
     let Ok(real) = reached.canonicalize() else { return };
+    if needs.covers(&real) {
+        return;
+    }
     let mut found = false;
     for path in [reached, real.as_path()] {
         if files::is_system(path) {

@@ -210,7 +210,9 @@ fn source_tree(needs: &mut Needs, path: &Path, environment: &Path) {
     if real.starts_with(environment) || needs.covers(&real) || needs.hidden(&real) || !real.is_dir() {
         return;
     }
-    if !real.ancestors().take(3).any(package::is_project) {
+    // A project file in the home says nothing about what else is there.
+    let mut above = real.ancestors().take(3).take_while(|dir| !needs.too_broad(dir));
+    if !above.any(package::is_project) {
         needs.note(format!("{}: named by the virtual environment, but no source tree; not granted", real.display()));
         return;
     }

@@ -130,11 +130,15 @@ pub(super) fn known_dirs(context: &Context, manager: &str) -> Option<PathBuf> {
 fn is_trusted(context: &Context, dir: &Path, manager: &str) -> bool {
     let in_path = std::env::split_paths(&context.path).any(|entry| entry.is_absolute() && entry == dir);
     let same = |known: PathBuf| known == dir || known.canonicalize().is_ok_and(|real| real == dir);
-    !in_packages(dir) && (in_path || known_dirs(context, manager).is_some_and(same))
+    // The name alone proves nothing, but without it any `bin` in PATH could hold something that looks like a shim.
+    let named = files::name_of(dir) == "shims";
+    !in_packages(dir) && ((named && in_path) || known_dirs(context, manager).is_some_and(same))
 }
 
+/// Whether packages put files into a directory: it is in a `node_modules`, or it is a virtual environment's.
 fn in_packages(dir: &Path) -> bool {
-    dir.components().any(|part| part.as_os_str() == "node_modules")
+    let environment = dir.parent().is_some_and(|root| root.join("pyvenv.cfg").exists());
+    environment || dir.components().any(|part| part.as_os_str() == "node_modules")
 }
 
 /// Recognises a shim that is a link to its manager's binary, by the two names.
@@ -213,7 +217,7 @@ pub(super) fn resolve(
     let Some(program) = program else {
         return Err(unresolved(Some(format!("`{manager}` itself was not found"))));
     };
-    let found = ask(context, &program, name).map_err(unresolved)?;
+    let found = ask(context, &program, name, PATIENCE).map_err(unresolved)?;
     if valid(&found) { Ok(Some((found, manager))) } else { Err(unresolved(Some(format!("{}", found.display())))) }
 }
 
@@ -265,13 +269,31 @@ fn from_versions(context: &Context, family: &Family, root: &Path, shims: &Path, 
             .filter(|version| is_plain(version))
             .map(|version| root.join("versions").join(version))
             .find(|dir| dir.is_dir());
-        // A shortened version (`3.12`) or one that is absent: the manager knows what it means.
-        let candidate = found?.join("bin").join(name);
+        // What is not installed under any name: the manager knows what it means.
+        let dir = found.or_else(|| latest(&root.join("versions"), plain))?;
+        let candidate = dir.join("bin").join(name);
         if files::executable(&candidate) {
             return Some(candidate);
         }
     }
     None
+}
+
+/// The newest installed version of a shortened one (`3.12`), where all of them are plain numbers.
+fn latest(versions: &Path, short: &str) -> Option<PathBuf> {
+    let numbers = |text: &str| text.split('.').map(|part| part.parse::<u32>().ok()).collect::<Option<Vec<u32>>>();
+    numbers(short)?;
+    let mut newest = None;
+    for entry in versions.read_dir().ok()?.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(short)) else { continue };
+        if let Some(rest) = rest.strip_prefix('.') {
+            newest = newest.max(Some((numbers(rest)?, entry.path())));
+        } else if rest.starts_with('-') {
+            return None;
+        }
+    }
+    newest.map(|(_, path)| path)
 }
 
 /// The program that `PATH` would give if there were no shims.
@@ -345,8 +367,8 @@ fn from_platform(context: &Context, root: &Path, name: &OsStr) -> Option<PathBuf
 }
 
 /// Asks `MANAGER which NAME`. The error is what it said instead, one line.
-fn ask(context: &Context, manager: &Path, name: &OsStr) -> Result<PathBuf, Option<String>> {
-    let started = Instant::now();
+fn ask(context: &Context, manager: &Path, name: &OsStr, patience: Duration) -> Result<PathBuf, Option<String>> {
+    let deadline = Instant::now() + patience;
     let spoken = || -> std::io::Result<(Child, UnixStream, UnixStream)> {
         let (answer, out) = UnixStream::pair()?;
         let (complaint, err) = UnixStream::pair()?;
@@ -373,12 +395,12 @@ fn ask(context: &Context, manager: &Path, name: &OsStr) -> Result<PathBuf, Optio
         Ok((child, answer, complaint))
     };
     let (mut child, answer, complaint) = spoken().map_err(|error| Some(error.to_string()))?;
-    let text = read_until(answer, started);
-    let complained = read_until(complaint, started);
-    let ended = text.is_some() && complained.is_some() && wait_until(&mut child, started);
+    let text = read_until(answer, deadline);
+    let complained = read_until(complaint, deadline);
+    let ended = text.is_some() && complained.is_some() && wait_until(&mut child, deadline);
     if !ended {
         stop(&mut child);
-        return Err(Some(format!("nothing within {} seconds", PATIENCE.as_secs())));
+        return Err(Some(format!("nothing within {} seconds", patience.as_secs())));
     }
     let status = child.wait().map_err(|error| Some(error.to_string()))?;
     let line = text.as_deref().and_then(last_line);
@@ -393,11 +415,11 @@ fn ask(context: &Context, manager: &Path, name: &OsStr) -> Result<PathBuf, Optio
 }
 
 /// Everything up to the end of a stream, or nothing where that does not come in time.
-fn read_until(mut stream: UnixStream, started: Instant) -> Option<Vec<u8>> {
+fn read_until(mut stream: UnixStream, deadline: Instant) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut chunk = [0_u8; 4096];
     loop {
-        let left = PATIENCE.checked_sub(started.elapsed()).filter(|left| !left.is_zero())?;
+        let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         stream.set_read_timeout(Some(left)).ok()?;
         match stream.read(&mut chunk) {
             Ok(0) => return Some(bytes),
@@ -410,8 +432,8 @@ fn read_until(mut stream: UnixStream, started: Instant) -> Option<Vec<u8>> {
 }
 
 /// Whether the process ends in time. It has closed its output already, so this is short.
-fn wait_until(child: &mut Child, started: Instant) -> bool {
-    while started.elapsed() < PATIENCE {
+fn wait_until(child: &mut Child, deadline: Instant) -> bool {
+    while Instant::now() < deadline {
         match child.try_wait() {
             Ok(Some(_)) => return true,
             Ok(None) => std::thread::sleep(Duration::from_micros(200)),
@@ -498,12 +520,15 @@ mod tests {
         let context = context(temp.path());
         let manager = temp.path().join("manager");
         program(&manager, "#!/bin/sh\necho noise\necho \"/opt/$2\"\necho warning >&2\n");
-        assert_eq!(ask(&context, &manager, OsStr::new("x")).unwrap(), Path::new("/opt/x"));
+        assert_eq!(ask(&context, &manager, OsStr::new("x"), PATIENCE).unwrap(), Path::new("/opt/x"));
         program(&manager, "#!/bin/sh\necho \"no version of $2\" >&2\nexit 1\n");
-        assert_eq!(ask(&context, &manager, OsStr::new("x")), Err(Some("no version of x".into())));
+        assert_eq!(ask(&context, &manager, OsStr::new("x"), PATIENCE), Err(Some("no version of x".into())));
         program(&manager, "#!/bin/sh\nyes | head -c 300000\necho /opt/x\n");
-        assert!(ask(&context, &manager, OsStr::new("x")).is_ok());
-        assert!(ask(&context, &temp.path().join("absent"), OsStr::new("x")).is_err());
+        assert!(ask(&context, &manager, OsStr::new("x"), PATIENCE).is_ok());
+        program(&manager, "#!/bin/sh\nsleep 600 &\nsleep 600\n");
+        let late = ask(&context, &manager, OsStr::new("x"), Duration::from_millis(50));
+        assert_eq!(late, Err(Some("nothing within 0 seconds".into())));
+        assert!(ask(&context, &temp.path().join("absent"), OsStr::new("x"), PATIENCE).is_err());
     }
 
     #[test]

@@ -26,13 +26,16 @@ pub(super) fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, 
     let mut scope = context.clone();
     scope.env.insert("PATH".into(), context.path.clone());
     let needs = Needs::new(&context.home);
-    let mut walk = Walk { launcher: context, scope, changes: Changes::default(), needs };
+    let typed = scope.clone();
+    let mut walk = Walk { launcher: context, typed, scope, changes: Changes::default(), needs };
     walk.run(argv.to_vec())
 }
 
 struct Walk<'a> {
     launcher: &'a Context,
-    /// The context as `env` changes it; names are looked up in it.
+    /// The context as the person's own `env` changes it: version managers are found in it and run with it.
+    typed: Context,
+    /// The context as a script's first line changes it too: names are looked up in it, nothing is run with it.
     scope: Context,
     /// What `env` is to do again inside the jail.
     changes: Changes,
@@ -81,11 +84,13 @@ impl Walk<'_> {
                     return Ok(argv);
                 }
                 self.change(call.changes);
+                self.typed = self.scope.clone();
                 argv = call.command;
             } else if let Some((manager, at)) = shim::exec_of(&argv) {
                 if let Some(shims) = shim::known_dirs(&self.scope, manager) {
                     self.scope.path = in_front(&shims, &self.scope.path);
                     self.scope.env.insert("PATH".into(), self.scope.path.clone());
+                    self.typed = self.scope.clone();
                 }
                 argv.drain(..at);
             } else {
@@ -113,7 +118,7 @@ impl Walk<'_> {
         for _ in 0..MAX_SHIMS {
             let program = self.open(name, reached, script)?;
             let head = &program.head;
-            match shim::resolve(&self.scope, &program.reached, &program.real, head)? {
+            match shim::resolve(&self.typed, &program.reached, &program.real, head)? {
                 None => return Ok(program),
                 Some((real, manager)) => {
                     self.needs.note(format!("{} → {} ({manager})", program.reached.display(), real.display()));
@@ -163,7 +168,7 @@ impl Walk<'_> {
             }
             Err(source) => return Err(CommandError::Unreadable { path: reached, source }),
         };
-        if real == Path::new("/usr/bin/snap") && files::name_of(&reached) != "snap" {
+        if real.ends_with("usr/bin/snap") && files::name_of(&reached) != "snap" {
             return Err(CommandError::SelfConfined { name: lossy(files::name_of(&reached)), by: "snap" });
         }
         let meta = real.metadata().map_err(|source| CommandError::Unreadable { path: reached.clone(), source })?;
