@@ -472,6 +472,30 @@ fn pnpm_is_seen_through_its_links_and_wrappers() {
     m.argv(&got, &["/bin/sh", "%/opt/p/node_modules/.bin/foo", "a"]);
     m.grants(&got, &["bin/node", "opt/p/node_modules"]);
     assert_eq!((got.runtime, &got.path_dirs), (Runtime::Node, &vec![node.parent().unwrap().to_path_buf()]));
+    m.link(m.at("opt/p/node_modules/.bin/foo"), "bin/short");
+    m.argv(&m.run(&["short", "a"]), &["/bin/sh", "%/opt/p/node_modules/.bin/foo", "a"]);
+}
+
+#[test]
+fn wrapped_typescript_runners_bring_what_they_run() {
+    let m = Machine::new();
+    m.binary("bin/node");
+    m.text("opt/p/node_modules/tsx/cli.mjs", "");
+    m.script("opt/p/node_modules/.bin/tsx", "#!/bin/sh\nexec node  \"$basedir/../tsx/cli.mjs\" \"$@\"\n");
+    m.text("home/me/project/package.json", "{}");
+    m.text("home/me/project/s.ts", "");
+    let got = m.run(&["%/opt/p/node_modules/.bin/tsx", "s.ts", "a"]);
+    m.argv(&got, &["/bin/sh", "%/opt/p/node_modules/.bin/tsx", "%/home/me/project/s.ts", "a"]);
+    m.grants(&got, &["bin/node", "opt/p/node_modules", "home/me/project"]);
+}
+
+#[test]
+fn wrappers_open_nothing_but_packages() {
+    let m = Machine::new();
+    m.binary("bin/node");
+    m.text("home/me/.ssh/id_rsa", "secret");
+    m.script("opt/p/node_modules/.bin/x", "#!/bin/sh\nexec node \"$basedir/../../../../home/me/.ssh/id_rsa\"\n");
+    m.grants(&m.run(&["%/opt/p/node_modules/.bin/x"]), &["bin/node", "opt/p/node_modules"]);
 }
 
 #[test]

@@ -394,7 +394,16 @@ fn ask(context: &Context, manager: &Path, name: &OsStr, patience: Duration) -> R
             .spawn()?;
         Ok((child, answer, complaint))
     };
-    let (mut child, answer, complaint) = spoken().map_err(|error| Some(error.to_string()))?;
+    let (mut child, answer, complaint) = loop {
+        match spoken() {
+            Ok(started) => break started,
+            // It is being written at this moment: by its own update, or by a test.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(Some(error.to_string())),
+        }
+    };
     let text = read_until(answer, deadline);
     let complained = read_until(complaint, deadline);
     let ended = text.is_some() && complained.is_some() && wait_until(&mut child, deadline);
