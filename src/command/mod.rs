@@ -1,7 +1,38 @@
 //! From what a person typed to what is executed: the true interpreter, its installation and the server's package.
+//!
+//! [`resolve`] follows `PATH`, version managers' shims, symbolic links and `#!` lines to the binary that the kernel
+//! would end up with, rewrites the argument vector as the kernel and `env` would, and collects what that binary and the
+//! server's code need to see. What is granted is an installation prefix, a package root, a virtual environment or a
+//! single file; never the home directory, never what is above it, never a directory of shims.
+//!
+//! Nothing of the server's is executed here. The one program that may be started is a version manager, and only one
+//! that the person's own `PATH` or environment names.
 
-use std::ffi::OsString;
+mod arguments;
+mod elf;
+mod environ;
+mod error;
+mod files;
+mod needs;
+mod package;
+mod python;
+mod refuse;
+mod runners;
+mod runtime;
+mod server;
+mod shebang;
+mod shim;
+mod suggest;
+mod walk;
+
+#[cfg(test)]
+mod layouts;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+
+pub use error::CommandError;
 
 /// What kind of program runs the server; picks the built-in profile when the profile names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,4 +72,47 @@ pub struct Resolved {
     pub path_dirs: Vec<PathBuf>,
     /// How it was found, one step a line, for `explain`.
     pub trail: Vec<String>,
+}
+
+/// What surrounds a command: the launcher's own situation, never the jail's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Current directory, absolute.
+    pub cwd: PathBuf,
+    /// The person's home directory, absolute.
+    pub home: PathBuf,
+    /// `PATH`, as it is set.
+    pub path: OsString,
+    /// The launcher's environment: version managers read theirs from it and are run with it.
+    pub env: BTreeMap<OsString, OsString>,
+}
+
+impl Context {
+    /// The context of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NoHome`] and [`CommandError::NoCurrentDirectory`].
+    pub fn of_process() -> Result<Self, CommandError> {
+        let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or(CommandError::NoHome)?;
+        let cwd = std::env::current_dir().map_err(CommandError::NoCurrentDirectory)?;
+        let env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        // What execvp(3) searches where there is no `PATH`.
+        let path = env.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| "/bin:/usr/bin".into());
+        Ok(Self { cwd, home, path, env })
+    }
+
+    /// A variable that is set and not empty.
+    fn var(&self, name: &str) -> Option<&OsStr> {
+        self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// Finds out what `argv` really executes and what that needs to see.
+///
+/// # Errors
+///
+/// A [`CommandError`] where there is no such program, where it cannot be executed, or where no jail can run it.
+pub fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, CommandError> {
+    walk::resolve(argv, context)
 }
