@@ -4,6 +4,32 @@
 //! system call is made; the calls whose numbers are the same on every architecture (424 and above) have theirs here.
 #![allow(unsafe_code, reason = "system calls are unsafe; this module is where they are made safe")]
 
+pub mod attempt;
+pub mod caps;
+pub mod clone;
+pub mod fd;
+pub mod filter;
+pub mod landlock;
+pub mod mount;
+pub mod net;
 pub mod pidfd;
 pub mod poll;
+pub mod process;
 pub mod signal;
+
+use std::io;
+
+/// Turns the `-1` convention of libc into a `Result`.
+fn check(value: libc::c_long) -> io::Result<libc::c_long> {
+    if value < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
+}
+
+/// [`check`] for calls whose value means nothing.
+fn check_unit(value: libc::c_long) -> io::Result<()> {
+    check(value).map(drop)
+}
+
+/// A value that the kernel gave as a C `long` and that is an `int` by its contract (a descriptor, a pid).
+fn int(value: libc::c_long) -> io::Result<i32> {
+    i32::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+}

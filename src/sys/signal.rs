@@ -18,7 +18,15 @@ impl SignalFd {
     ///
     /// To be called while the process has one thread: a signal goes to any thread that does not block it.
     pub fn block_ending() -> io::Result<Self> {
-        let set = signal_set(&ENDING)?;
+        Self::block(&ENDING)
+    }
+
+    /// The same for other signals.
+    ///
+    /// # Errors
+    /// As signalfd(2).
+    pub fn block(signals: &[i32]) -> io::Result<Self> {
+        let set = signal_set(signals)?;
         set_mask(libc::SIG_BLOCK, &set)?;
         // SAFETY: `set` is an initialised signal set; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
