@@ -109,13 +109,6 @@ fn unix_connect(params: &Params, report: &mut Report) {
 fn abstract_name(params: &Params, report: &mut Report) {
     let name = [b"\0", params.text("name").as_bytes()].concat();
     report.step("connect", connect_name(libc::SOCK_STREAM, &name));
-    report.step(
-        "seqpacket",
-        match connect_name(libc::SOCK_SEQPACKET, &name) {
-            Err(libc::EPROTOTYPE) => Ok(0),
-            other => other,
-        },
-    );
 }
 
 /// What servers do need: a pair, and a listener of their own in /tmp.
