@@ -1,12 +1,22 @@
 //! Cases 1-3, 10-13, 37 of reading: what can be seen and opened.
 
-use crate::case::{CASE, Case, TierB};
+use crate::case::{CASE, Case, Launch, TierB};
 use crate::support::expect::{Rule, Want::*};
 use crate::support::world::SECRETS;
 use serde_json::json;
 
 const HIDDEN: &[Rule] = &[Rule("*", Fails(&["ENOENT"]))];
 const DENIED: &[Rule] = &[Rule("*", Fails(&["EACCES"]))];
+/// A profile that says in so many words that a protected place may be read.
+const DANGEROUS: Launch = Launch {
+    name: "dangerous",
+    options: |world, _| {
+        let text = "version = 1\n[jail.files]\nread = [{ path = \"~/.ssh\", dangerous = true }]\n";
+        Ok(vec!["--profile".into(), world.profile(text)?.into()])
+    },
+    env: &[],
+};
+
 const METADATA: TierB = TierB::NotPromised("metadata outside the grants stays visible");
 
 pub const CASES: &[Case] = &[
@@ -38,6 +48,16 @@ pub const CASES: &[Case] = &[
         granted: Some(&[Rule("*", Works)]),
         refused: HIDDEN,
         tier_b: TierB::Differs(DENIED),
+        ..CASE
+    },
+    Case {
+        number: 1,
+        name: "secret-granted-as-dangerous",
+        attack: |ctx| json!({ "attack": "read", "path": ctx.world.home().join(".ssh/id_rsa") }),
+        granted: Some(&[Rule("*", Works)]),
+        refused: HIDDEN,
+        tier_b: TierB::Differs(DENIED),
+        granted_by: DANGEROUS,
         ..CASE
     },
     Case {

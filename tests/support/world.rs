@@ -152,13 +152,18 @@ pub fn plant(path: &Path, text: &str) -> std::io::Result<()> {
     fs::write(path, text)
 }
 
+/// The binary under test: the one that cargo built, or an installed one by `MCPJAIL_TEST_BINARY`.
 fn mcpjail() -> PathBuf {
+    std::env::var_os("MCPJAIL_TEST_BINARY").map_or_else(built, PathBuf::from)
+}
+
+fn built() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_mcpjail"))
 }
 
 /// An example's binary, beside mcpjail's own.
 fn example(name: &str) -> PathBuf {
-    let mut path = mcpjail();
+    let mut path = built();
     path.pop();
     path.join("examples").join(name)
 }
@@ -166,7 +171,7 @@ fn example(name: &str) -> PathBuf {
 /// Builds the examples as cargo built this test; alone, `cargo test --test attacks` would take old ones or find none.
 pub fn build_examples() -> Result<(), String> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
-    let profile = mcpjail().parent().and_then(|dir| dir.file_name()?.to_str().map(str::to_owned)).unwrap_or_default();
+    let profile = built().parent().and_then(|dir| dir.file_name()?.to_str().map(str::to_owned)).unwrap_or_default();
     let profile = if profile == "debug" { "dev".to_owned() } else { profile };
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--example", "attacker", "--example", "sabotage", "--profile", &profile]);
