@@ -67,7 +67,9 @@ impl crate::diagnose::Diagnose for FactsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             FactsError::NoWorkingDirectory(_) => "change to a directory that exists, for example `cd ~`".into(),
-            FactsError::Directory { .. } => "check who owns the directory above it, and that the disk is not full".into(),
+            FactsError::Directory { .. } => {
+                "check who owns the directory above it, and that the disk is not full".into()
+            }
             FactsError::NamelessHome => "write the profile to servers/NAME.toml and use `mcpjail run NAME`".into(),
         })
     }
@@ -109,7 +111,11 @@ pub fn facts(profile: &Profile, loc: &Locations, cwd: PathBuf, private: Option<P
         account: Account { uid, gid, user, home },
         cwd,
         environment: std::env::vars_os().collect(),
-        devices: DEVICES.iter().filter_map(|path| place(Path::new(path)).filter(|(_, m)| device(m))).map(|p| p.0).collect(),
+        devices: DEVICES
+            .iter()
+            .filter_map(|path| place(Path::new(path)).filter(|(_, m)| device(m)))
+            .map(|p| p.0)
+            .collect(),
         machine: MACHINE.iter().filter_map(|path| place(Path::new(path))).map(|p| p.0).collect(),
         masks: MASKS
             .iter()

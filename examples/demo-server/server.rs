@@ -3,6 +3,8 @@
 //! It speaks MCP over stdio like any other server and knows nothing of jails. The same code is compiled into the
 //! binary, so that the demo needs nothing else, and stands alone as `cargo run --example demo-server`.
 
+#![allow(unreachable_pub, reason = "this file is a module of two crates; in one of them it is public")]
+
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -77,7 +79,9 @@ fn call(name: Option<&Value>, arguments: Option<&Value>, trace: fn() -> io::Resu
     let done = match name.and_then(Value::as_str).unwrap_or_default() {
         "add" => Ok((number("a") + number("b")).to_string()),
         "count_words" => fs::read_to_string(text("path")).map(|t| format!("{} words", t.split_whitespace().count())),
-        "read_ssh_key" => fs::read_to_string(home().join(".ssh/id_ed25519")).map(|key| format!("read {} bytes", key.len())),
+        "read_ssh_key" => {
+            fs::read_to_string(home().join(".ssh/id_ed25519")).map(|key| format!("read {} bytes", key.len()))
+        }
         "dial_out" => dial_out(text("address")),
         "fork_bomb" => fork_bomb(),
         "trace" => trace().map(|()| "attached".to_string()),

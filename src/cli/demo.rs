@@ -30,10 +30,13 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failed> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed("open the demo's listener"))?;
     let address = listener.local_addr().map_err(failed("open the demo's listener"))?.to_string();
     let executable = own_executable()?;
-    let mut jailed = Session::start(jailed_command(&executable, &home), &home).map_err(failed("start the jailed server"))?;
+    let mut jailed =
+        Session::start(jailed_command(&executable, &home), &home).map_err(failed("start the jailed server"))?;
     let mut bare = match args.jailed_only {
         true => None,
-        false => Some(Session::start(bare_command(&executable), &home).map_err(failed("start the server without a jail"))?),
+        false => {
+            Some(Session::start(bare_command(&executable), &home).map_err(failed("start the server without a jail"))?)
+        }
     };
     let scenes = script(&home, &address);
     let mut out = String::from("one server, the same calls\n\n");

@@ -64,15 +64,27 @@ fn landlock() -> Finding {
             "landlock",
             Some(false),
             "absent: no tier can be built",
-            Some("use Linux 5.13 or newer with `landlock` in its list of LSMs (kernel command line: lsm=landlock,…)".into()),
+            Some(
+                "use Linux 5.13 or newer with `landlock` in its list of LSMs (kernel command line: lsm=landlock,…)"
+                    .into(),
+            ),
         ),
         abi => {
-            let lacks: Vec<&str> = [(2, "moves between directories"), (3, "truncation"), (4, "TCP ports"),
-                (5, "device ioctls"), (6, "abstract sockets and signals")]
-                .into_iter()
-                .filter_map(|(since, what)| (abi < since).then_some(what))
-                .collect();
-            let text = if lacks.is_empty() { format!("ABI {abi}") } else { format!("ABI {abi}, without {}", lacks.join(", ")) };
+            let lacks: Vec<&str> = [
+                (2, "moves between directories"),
+                (3, "truncation"),
+                (4, "TCP ports"),
+                (5, "device ioctls"),
+                (6, "abstract sockets and signals"),
+            ]
+            .into_iter()
+            .filter_map(|(since, what)| (abi < since).then_some(what))
+            .collect();
+            let text = if lacks.is_empty() {
+                format!("ABI {abi}")
+            } else {
+                format!("ABI {abi}, without {}", lacks.join(", "))
+            };
             finding("landlock", Some(true), text, None)
         }
     }
@@ -99,7 +111,9 @@ fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
         Ok(mut running) => match running.wait() {
             Ok(ServerExit::Code(0)) => Ok(running.report.clone()),
             Ok(ServerExit::Code(code)) => Err(JailError::Vanished(format!("the trial program exited with {code}"))),
-            Ok(ServerExit::Signal(signal)) => Err(JailError::Vanished(format!("the trial program died of signal {signal}"))),
+            Ok(ServerExit::Signal(signal)) => {
+                Err(JailError::Vanished(format!("the trial program died of signal {signal}")))
+            }
             Err(error) => Err(JailError::Vanished(error.to_string())),
         },
         Err(error) => Err(error),
@@ -137,7 +151,9 @@ fn why_not_full(error: &JailError) -> String {
             .into();
     }
     match error {
-        JailError::NoNamespaces { .. } => "the kernel refuses new user namespaces; `--tier B` accepts less confinement".into(),
+        JailError::NoNamespaces { .. } => {
+            "the kernel refuses new user namespaces; `--tier B` accepts less confinement".into()
+        }
         _ => "tier A could not be proved; `--tier B` accepts less confinement".into(),
     }
 }
@@ -157,7 +173,9 @@ fn cgroup() -> Finding {
             "cgroup v2",
             None,
             "no group can be made here, so memory and CPU are not limited for the jail as a whole",
-            Some("start the host inside a delegated scope: `systemd-run --user --scope -p Delegate=yes COMMAND`".into()),
+            Some(
+                "start the host inside a delegated scope: `systemd-run --user --scope -p Delegate=yes COMMAND`".into(),
+            ),
         ),
     }
 }

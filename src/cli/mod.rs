@@ -216,8 +216,6 @@ pub fn main() -> ExitCode {
 
 /// Where a plan's own executable is, for `demo` and `doctor`.
 fn own_executable() -> Result<PathBuf, output::Failed> {
-    std::fs::canonicalize("/proc/self/exe").map_err(|source| output::Failed::from(output::IoFailed {
-        what: "find mcpjail's own executable",
-        source,
-    }))
+    std::fs::canonicalize("/proc/self/exe")
+        .map_err(|source| output::Failed::from(output::IoFailed { what: "find mcpjail's own executable", source }))
 }

@@ -88,15 +88,18 @@ impl Prepared {
         let hidden = |path: &Path| {
             path.is_absolute()
                 && std::fs::canonicalize(path).is_ok_and(|real| {
-                    !self.grants.iter().any(|grant| real.starts_with(&grant.place.canonical)) && !real.starts_with("/dev")
+                    !self.grants.iter().any(|grant| real.starts_with(&grant.place.canonical))
+                        && !real.starts_with("/dev")
                 })
         };
         let paths = self.command.server_args.iter().map(Path::new).filter(|path| hidden(path));
         paths
             .map(|path| {
                 let path = path.display();
-                format!("the server's argument `{path}` exists, but the jail does not show it; \
-                         grant it with `--read {path}` or `--write {path}`")
+                format!(
+                    "the server's argument `{path}` exists, but the jail does not show it; \
+                         grant it with `--read {path}` or `--write {path}`"
+                )
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 //! What can be read: built-in profiles, help on a subcommand or an error's code, the manual page.
 
-use super::output::{Failed, print};
 use super::Cli;
+use super::output::{Failed, print};
 use crate::config::{builtin_names, builtin_text};
 use crate::diagnose::{Diagnose, Exit};
 use clap::CommandFactory;
@@ -10,33 +10,57 @@ use std::process::ExitCode;
 
 /// Every code that an error can carry, with what it means and what to do. `tests/docs.rs` compares it with the source.
 pub(super) const CODES: &[(&str, &str)] = &[
-    ("cannot-execute", "The program was found but the kernel refused to execute it inside the jail. Mostly a library or \
-      an interpreter that lies outside what the jail shows: `mcpjail explain` lists that, `--exec PATH` adds to it."),
-    ("cannot-make-directory", "A directory of mcpjail's own (a persistent home, a private temporary directory) cannot be \
-      made. Look at who owns its parent, and at the free space."),
-    ("idle-island", "A `deny-write` line lies in no writable grant, so it protects nothing. Nothing is ignored in \
-      silence: drop the line or grant its parent for writing."),
+    (
+        "cannot-execute",
+        "The program was found but the kernel refused to execute it inside the jail. Mostly a library or \
+      an interpreter that lies outside what the jail shows: `mcpjail explain` lists that, `--exec PATH` adds to it.",
+    ),
+    (
+        "cannot-make-directory",
+        "A directory of mcpjail's own (a persistent home, a private temporary directory) cannot be \
+      made. Look at who owns its parent, and at the free space.",
+    ),
+    (
+        "idle-island",
+        "A `deny-write` line lies in no writable grant, so it protects nothing. Nothing is ignored in \
+      silence: drop the line or grant its parent for writing.",
+    ),
     ("io", "A read or write of mcpjail's own failed."),
     ("island-needs-tier-a", "A read-only island in a writable grant is a mount, and tier B has none."),
     ("jail-launcher", "The launcher could not do its part (memory, descriptors, starting itself again)."),
-    ("jail-layer", "A layer of the jail could not be built, or the proof that runs in the server's own process right \
-      before it starts found it open. The server was not started. `mcpjail doctor` tries each layer."),
+    (
+        "jail-layer",
+        "A layer of the jail could not be built, or the proof that runs in the server's own process right \
+      before it starts found it open. The server was not started. `mcpjail doctor` tries each layer.",
+    ),
     ("jail-vanished", "The process that builds the jail ended without a word: it was killed, or ran out of memory."),
     ("message-too-large", "One side sent a line above the limit of 64 MiB; the session was ended."),
-    ("nameless-home", "`home = \"persistent\"` keeps a directory per server, so the server needs a name: put the profile \
-      into servers/NAME.toml."),
-    ("no-landlock", "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
-      (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM)."),
+    (
+        "nameless-home",
+        "`home = \"persistent\"` keeps a directory per server, so the server needs a name: put the profile \
+      into servers/NAME.toml.",
+    ),
+    (
+        "no-landlock",
+        "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
+      (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM).",
+    ),
     ("no-such-topic", "`mcpjail help` knows subcommands and error codes."),
     ("no-working-directory", "The directory mcpjail was started in was deleted or cannot be reached."),
     ("nul-byte", "A path, argument or variable holds a NUL byte, which no program can be given."),
     ("relay-io", "Reading or writing one of the session's streams failed."),
     ("server-closed", "The server closed one of its streams while the host still used it."),
-    ("server-crashed", "The server was ended by a signal. SIGKILL mostly means a limit, SIGSYS a system call of a foreign \
-      architecture. Its own messages are on stderr."),
+    (
+        "server-crashed",
+        "The server was ended by a signal. SIGKILL mostly means a limit, SIGSYS a system call of a foreign \
+      architecture. Its own messages are on stderr.",
+    ),
     ("server-exited", "The server exited while the host was still connected. Its own messages are on stderr."),
-    ("tier-not-available", "This machine gives no user namespaces to this user: Ubuntu's AppArmor restriction, a \
-      container's seccomp profile, or user.max_user_namespaces = 0. `mcpjail doctor` says which, and what to do."),
+    (
+        "tier-not-available",
+        "This machine gives no user namespaces to this user: Ubuntu's AppArmor restriction, a \
+      container's seccomp profile, or user.max_user_namespaces = 0. `mcpjail doctor` says which, and what to do.",
+    ),
     ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
 ];
 
@@ -58,9 +82,9 @@ impl Diagnose for NoSuchTopic {
 }
 
 fn all_codes() -> Vec<(&'static str, &'static str)> {
-    let mut all: Vec<_> = CODES.iter().chain(crate::config::CODES).copied().collect();
+    let mut all: Vec<_> = CODES.iter().chain(crate::config::CODES).chain(crate::command::CODES).copied().collect();
     all.sort_unstable();
-    all.dedup();
+    all.dedup_by_key(|(code, _)| *code);
     all
 }
 

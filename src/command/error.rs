@@ -270,3 +270,47 @@ mod tests {
         );
     }
 }
+
+/// All codes of [`CommandError`] with what each means, for `mcpjail help CODE`.
+pub const CODES: &[(&str, &str)] = &[
+    ("command-missing", "no command was given, or its name is empty"),
+    ("no-home", "the home directory is not known, so nothing could be kept away from it; set HOME"),
+    ("no-current-directory", "the working directory was deleted or cannot be read"),
+    ("command-not-found", "nothing of that name is in PATH, or the path does not exist"),
+    ("command-not-executable", "the file exists and the kernel would not execute it: mode, type or an empty file"),
+    ("command-is-directory", "the command names a directory"),
+    ("command-unreadable", "the program exists and cannot be read to find out what runs it"),
+    ("interpreter-not-found", "the first line of the script names an interpreter that is not there"),
+    (
+        "script-not-found",
+        "the interpreter's script does not exist; a relative one is looked for in the working directory",
+    ),
+    ("shim-unresolved", "a version manager's shim stands for no installed version; install or select one"),
+    ("shebang-loop", "scripts that are run by scripts, more than four deep"),
+    (
+        "needs-package-store",
+        "npx, uvx and their like download code at every start. Code that was not looked at has no place in a jail's \
+         start, and the jail has no network: install the package once and run what was installed",
+    ),
+    (
+        "needs-environment",
+        "the command builds or searches a project's environment and then starts something in it; name that program",
+    ),
+    ("needs-engine", "a container engine's socket is as good as root on this machine; no jail gives it"),
+    ("needs-privilege", "programs that gain privileges cannot do so in a jail; start mcpjail as the user you mean"),
+    ("self-confined", "the package confines itself and cannot do so inside another jail; install it in another way"),
+    ("env-option", "`env` sets variables for the server; say so with `--env` or in the profile instead"),
+];
+
+#[cfg(test)]
+mod code_tests {
+    #[test]
+    fn every_code_is_explained_once() {
+        let source = include_str!("error.rs");
+        let codes: Vec<&str> = super::CODES.iter().map(|(code, _)| *code).collect();
+        let used = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once("=> \""));
+        let used: Vec<&str> = used.filter_map(|(_, rest)| rest.strip_suffix("\",")).collect();
+        assert!(used.len() > 10);
+        assert_eq!(used, codes);
+    }
+}

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-pub use error::CommandError;
+pub use error::{CODES, CommandError};
 
 /// What kind of program runs the server; picks the built-in profile when the profile names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
