@@ -219,9 +219,15 @@ fn tail(words: &Option<String>) -> String {
     words.as_ref().map(|words| format!(" (it says: {words})")).unwrap_or_default()
 }
 
-/// A name for messages.
+/// A name for messages and for the trail.
 pub(super) fn lossy(name: &OsStr) -> String {
-    name.to_string_lossy().into_owned()
+    printable(&name.to_string_lossy())
+}
+
+/// Text whose control characters are spelt out: scripts and managers say things that end up on a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let spelt = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+    text.chars().map(spelt).collect()
 }
 
 /// A word as a POSIX shell takes it, quoted only where it must be.
@@ -250,6 +256,12 @@ mod tests {
         assert_eq!(quote(OsStr::new("it's $HOME")), r"'it'\''s $HOME'");
         assert_eq!(quote(OsStr::new("")), "''");
         assert_eq!(quote_all(&["-y".into(), "a b".into()]), " -y 'a b'");
+    }
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(lossy(OsStr::new("node\r")), r"node\r");
+        assert_eq!(lossy(OsStr::new("\u{1b}[2Jö")), r"\u{1b}[2Jö");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::printable;
 use super::{CommandGrant, files};
 
 /// Directories that hold far more than one program. None of them is ever granted as a tree.
@@ -107,7 +108,7 @@ impl Needs {
 
     /// Adds a step to the story.
     pub(super) fn note(&mut self, step: impl Into<String>) {
-        let step = step.into();
+        let step = printable(&step.into());
         if !self.trail.contains(&step) {
             self.trail.push(step);
         }

@@ -45,37 +45,31 @@ pub(super) fn format(head: &[u8]) -> Format {
 
 fn script(head: &[u8]) -> Option<Format> {
     let blank = |b: &u8| *b == b' ' || *b == b'\t';
-    // The kernel's buffer is zero-filled; a short file ends in a NUL, a long one is cut off.
-    let cut = head.len() >= KERNEL_READS;
-    let buffer = head.get(..head.len().min(KERNEL_READS))?.strip_prefix(b"#!")?;
-    let nul = buffer.iter().position(|b| *b == 0);
-    let until_nul = buffer.get(..nul.unwrap_or(buffer.len()))?;
-    let newline = until_nul.iter().position(|b| *b == b'\n');
-    let line = until_nul.get(..newline.unwrap_or(until_nul.len()))?;
-    let from_name = line.get(line.iter().position(|b| !blank(b))?..)?;
-    let name_end = from_name.iter().position(blank);
-    if newline.is_none() && nul.is_none() && cut && name_end.is_none() {
-        return None;
+    let ends = |b: &u8| blank(b) || *b == 0;
+    // The kernel's buffer is zero-filled, and its last byte becomes the NUL of a line without an end.
+    let mut buffer = [0_u8; KERNEL_READS];
+    let length = head.len().min(KERNEL_READS);
+    buffer.get_mut(..length)?.copy_from_slice(head.get(..length)?);
+    let line = buffer.strip_prefix(b"#!")?;
+    let newline = line.iter().position(|b| *b == b'\n' || *b == 0).filter(|at| line.get(*at) == Some(&b'\n'));
+    if newline.is_none() {
+        let name = line.get(line.iter().position(|b| !blank(b))?..)?;
+        // Nothing ends the name: it is cut off.
+        name.iter().position(ends)?;
     }
-    let (name, rest) = from_name.split_at(name_end.unwrap_or(from_name.len()));
-    let rest = rest.trim_ascii_start_matches(blank);
-    let last = rest.iter().rposition(|b| !blank(b)).map_or(0, |at| at + 1);
-    let argument = rest.get(..last).filter(|word| !word.is_empty());
+    let line = line.get(..newline.unwrap_or(line.len() - 1))?;
+    let line = line.get(..line.iter().rposition(|b| !blank(b))? + 1)?;
+    let line = line.get(line.iter().position(|b| !blank(b))?..)?;
+    let (name, rest) = line.split_at(line.iter().position(ends).unwrap_or(line.len()));
+    // A NUL ends everything, a blank is followed by the argument, which may be empty where a NUL follows that.
+    let argument = rest.first().filter(|b| blank(b)).map(|_| {
+        let word = rest.get(rest.iter().position(|b| !blank(b)).unwrap_or(rest.len())..).unwrap_or_default();
+        word.split(|b| *b == 0).next().unwrap_or_default()
+    });
     Some(Format::Script {
         interpreter: OsString::from_vec(name.to_vec()),
         argument: argument.map(|word| OsString::from_vec(word.to_vec())),
     })
-}
-
-trait TrimStart {
-    fn trim_ascii_start_matches(&self, matches: impl Fn(&u8) -> bool) -> &[u8];
-}
-
-impl TrimStart for [u8] {
-    fn trim_ascii_start_matches(&self, matches: impl Fn(&u8) -> bool) -> &[u8] {
-        let start = self.iter().position(|b| !matches(b)).unwrap_or(self.len());
-        self.get(start..).unwrap_or_default()
-    }
 }
 
 /// The interpreter behind pip's and uv's answer to paths that are too long for a `#!` line, or that hold blanks:
@@ -149,8 +143,10 @@ mod tests {
         assert_eq!(parsed(b"#!/bin/sh"), is("/bin/sh", None));
         assert_eq!(parsed(b"#!/bin/sh\0junk\n"), is("/bin/sh", None));
         assert_eq!(parsed(b"#!relative arg"), is("relative", Some("arg")));
+        assert_eq!(parsed(b"#!/bin/sh a \0b\n"), is("/bin/sh", Some("a ")));
+        assert_eq!(parsed(b"#!/bin/sh \0\n"), is("/bin/sh", Some("")));
         assert_eq!(parsed(b"#!\n/bin/sh"), None);
-        assert_eq!(parsed(b"#!   "), None);
+        assert_eq!(parsed(b"#!   "), is("", None));
         assert_eq!(parsed(b" #!/bin/sh\n"), None);
     }
 
@@ -162,7 +158,7 @@ mod tests {
         let mut argument = b"#!/bin/x ".to_vec();
         argument.resize(300, b'y');
         let (name, arg) = parsed(&argument).unwrap();
-        assert_eq!((name.as_str(), arg.unwrap().len()), ("/bin/x", 256 - 9));
+        assert_eq!((name.as_str(), arg.unwrap().len()), ("/bin/x", 255 - 9));
         // A newline in the last byte of the buffer still ends the line.
         let mut exact = b"#!/".to_vec();
         exact.resize(255, b'x');
