@@ -3,9 +3,11 @@
 //! The walk ([`super::walk`]) is our own, component by component, since the jail has to recreate every symlink that a path
 //! goes through.
 
-use std::fs::{self, OpenOptions};
+use std::ffi::CString;
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
@@ -14,6 +16,7 @@ use super::protected_table::Stops;
 use super::walk::{Found, Listings, Lost, Node, Walker};
 use super::{FileGrants, Origin, PathGrant, Source};
 use crate::command::CommandGrant;
+use crate::sys::fd;
 
 /// What a grant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,18 +225,21 @@ fn special(kind: Kind) -> Option<&'static str> {
 }
 
 /// Device and inode of a file or directory, found by opening it as its user would: this is the check that they may. It is
-/// never waited for, and a last symlink that appeared meanwhile is not followed. Other kinds are not opened, since opening
-/// a device can do things.
+/// never waited for, no symlink that appeared in the path meanwhile is followed, and what is opened must be what the walk
+/// met: a directory above it may have been swapped in between. Other kinds are not opened, since opening a device can do
+/// things.
 fn identity(path: &Path, node: &Node, access: Access) -> io::Result<(u64, u64)> {
     let kind = match node.kind {
         Kind::File => 0,
         Kind::Directory => libc::O_DIRECTORY,
         Kind::CharDevice | Kind::Socket | Kind::Fifo | Kind::Other => return Ok((node.dev, node.ino)),
     };
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | kind;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | kind;
     let known = (node.dev, node.ino);
-    match OpenOptions::new().read(true).custom_flags(flags).open(path).and_then(|file| file.metadata()) {
-        Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    match fd::open_direct(&name, flags).and_then(|file| fd::identity(file.as_fd())) {
+        Ok(found) if (found.dev, found.ino) == known => Ok(known),
+        Ok(_) => Err(io::Error::other("it was replaced while it was being looked up")),
         Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
         // A directory that can be passed through, though not listed.
         Err(_) if node.kind == Kind::Directory && fs::symlink_metadata(path.join(".")).is_ok() => Ok(known),
@@ -250,8 +256,7 @@ mod tests {
     use super::*;
     use crate::diagnose::Diagnose;
     use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::os::unix::process::CommandExt;
     use std::process::Command;

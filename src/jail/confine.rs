@@ -21,7 +21,12 @@ pub(super) fn ruleset(handled: Handled, rules: &[PathRule]) -> Result<OwnedFd, F
             what: format!("adding the rule for `{}`", rule.path.to_string_lossy()),
             errno: error.raw_os_error().unwrap_or(0),
         };
-        let place = match fd::open_at(None, &rule.path, libc::O_PATH, 0) {
+        let opened = match rule.object {
+            // the path was symlink-free when it was judged; it must still be, and lead to the same object
+            Some(object) => fd::open_direct(&rule.path, libc::O_PATH).and_then(|place| same(place, object)),
+            None => fd::open_at(None, &rule.path, libc::O_PATH, 0),
+        };
+        let place = match opened {
             Ok(place) => place,
             Err(error) if rule.optional && error.raw_os_error() == Some(libc::ENOENT) => continue,
             Err(error) => return Err(about(error)),
@@ -29,6 +34,29 @@ pub(super) fn ruleset(handled: Handled, rules: &[PathRule]) -> Result<OwnedFd, F
         landlock::allow(ruleset.as_fd(), place.as_fd(), rule.rights).map_err(about)?;
     }
     Ok(ruleset)
+}
+
+/// `ESTALE` unless the descriptor is the object that was judged.
+fn same(place: OwnedFd, object: (u64, u64)) -> io::Result<OwnedFd> {
+    let found = fd::identity(place.as_fd())?;
+    if (found.dev, found.ino) == object { Ok(place) } else { Err(io::Error::from_raw_os_error(libc::ESTALE)) }
+}
+
+/// What stage 2 needs to build tier A.
+pub(super) const TO_BUILD: &[u32] = &[caps::SYS_ADMIN, caps::NET_ADMIN, caps::SYS_RESOURCE, caps::SETPCAP];
+
+/// Whether the capabilities to build the jail survived the exec: otherwise the first mount fails for a reason that says
+/// nothing.
+pub(super) fn prove_capabilities_to_build() -> Result<(), Failure> {
+    let effective = caps::sets().map_err(failed(Layer::Capabilities, "reading the capability sets"))?.effective;
+    match TO_BUILD.iter().find(|&&capability| effective & (1 << capability) == 0) {
+        None => Ok(()),
+        Some(capability) => Err(Failure {
+            layer: Layer::Capabilities,
+            what: format!("capability {capability} of the new user namespace was not kept"),
+            errno: 0,
+        }),
+    }
 }
 
 /// Drops every capability for good: uid 0 is an ordinary user from here on.

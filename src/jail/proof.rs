@@ -147,9 +147,12 @@ fn network(spec: &Spec) -> Result<(), Failure> {
 /// Proves, last of all, that every descriptor but 0, 1 and 2 closes with the exec.
 pub(super) fn descriptors() -> Result<(), Failure> {
     let layer = Layer::Descriptors;
-    let leaked = attempt::first_inherited(3).map_err(unreadable(layer, "the descriptor table"))?;
-    match leaked {
-        None => Ok(()),
-        Some(number) => Err(open(layer, format!("descriptor {number} would be inherited"))),
+    match attempt::first_inherited(3) {
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            Err(open(Layer::Landlock, "the rule for `/proc` has no effect, so the rules were not added"))
+        }
+        Err(error) => Err(unreadable(layer, "the descriptor table")(error)),
+        Ok(None) => Ok(()),
+        Ok(Some(number)) => Err(open(layer, format!("descriptor {number} would be inherited"))),
     }
 }

@@ -47,7 +47,22 @@ pub(super) fn enter(view: &[Node], processes: u64) -> Result<PidMax, Failure> {
     mount::set_attributes(root.as_fd(), READ_ONLY | NO_SUID | NO_DEV, false)
         .map_err(failed("making read-only", c"/"))?;
     mount::become_root(root.as_fd()).map_err(failed("changing the root to", c"/"))?;
+    prove_root(root.as_fd())?;
     Ok(pid_max)
+}
+
+/// The root, and what `..` of it leads to, are the new root: the rest of the work opens paths in it.
+fn prove_root(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let built = fd::identity(root).map_err(failed("looking at", c"/"))?;
+    for path in [c"/", c"/.."] {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let found = fd::open_at(None, path, flags, 0).and_then(|dir| fd::identity(dir.as_fd()));
+        if found.map_err(failed("looking at", path))? != built {
+            let what = format!("`{}` is not the root that was built", path.to_string_lossy());
+            return Err(Failure { layer: Layer::Mounts, what, errno: 0 });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the pid namespace's own `pid_max` could be set (Linux 6.14).
@@ -65,11 +80,13 @@ fn tmpfs(size: &CStr, mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
 /// another bound tree (it is found through that tree).
 fn clone_source(node: &Node) -> Result<Option<OwnedFd>, Failure> {
     let Action::Bind { source, dev, ino, directory, attributes, .. } = &node.action else { return Ok(None) };
-    let tree = mount::clone_tree(source).map_err(failed("binding", source))?;
+    // the path was symlink-free when it was judged; one that stands in it now was put there since
+    let place = fd::open_direct(source, libc::O_PATH).map_err(failed("opening", source))?;
     if *ino != 0 {
-        let found = fd::identity(tree.as_fd()).map_err(failed("looking at", source))?;
+        let found = fd::identity(place.as_fd()).map_err(failed("looking at", source))?;
         check_identity(found, (*dev, *ino), *directory, source)?;
     }
+    let tree = mount::clone_tree(place.as_fd()).map_err(failed("binding", source))?;
     mount::set_attributes(tree.as_fd(), *attributes, true).map_err(failed("restricting", source))?;
     Ok(Some(tree))
 }
@@ -177,7 +194,7 @@ impl Builder<'_> {
                 cover.insert(found)
             }
         };
-        let tree = mount::clone_tree_at(cover.as_fd()).map_err(failed("covering", path))?;
+        let tree = mount::clone_tree(cover.as_fd()).map_err(failed("covering", path))?;
         let attributes = READ_ONLY | NO_SUID | NO_DEV | NO_EXEC;
         mount::set_attributes(tree.as_fd(), attributes, false).map_err(failed("restricting the cover of", path))?;
         self.attach(&tree, path)

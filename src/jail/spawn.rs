@@ -44,8 +44,6 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
-/// What stage 2 needs: mounts, the loopback device, sysctls, dropping the bounding set.
-const CAPABILITIES: &[u32] = &[caps::SYS_ADMIN, caps::NET_ADMIN, caps::SYS_RESOURCE, caps::SETPCAP];
 /// Descriptors for stage 2 are moved above those numbers they will be placed at.
 const ABOVE: i32 = 10;
 
@@ -80,7 +78,8 @@ pub fn spawn(plan: &Plan, stdio: Stdio) -> Result<Running, JailError> {
     {
         running.group = None;
     }
-    running.control.write_all(&[1]).map_err(JailError::launcher("release stage 2"))?;
+    // a stage 2 that has given up by now says so in its report
+    let _told_by_report = running.control.write_all(&[1]);
     running.report = hear(report, &mut running)?;
     if let Some(group) = &running.group {
         group.amend(&mut running.report);
@@ -98,7 +97,7 @@ fn clone(account: &Account, namespaces: libc::c_int, descriptors: &[OwnedFd]) ->
         descriptors: &borrowed,
         arguments: &arguments,
         id_maps: [uid_map.as_bytes(), gid_map.as_bytes()],
-        capabilities: CAPABILITIES,
+        capabilities: super::confine::TO_BUILD,
     })
     .map_err(|(step, source)| match (step, namespaces) {
         (_, 0) | (Step::Exec | Step::Descriptors, _) => JailError::Launcher { what: "start stage 2", source },

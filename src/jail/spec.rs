@@ -63,6 +63,7 @@ pub(super) struct PathRule {
     pub(super) path: CString,
     pub(super) rights: u64,
     pub(super) optional: bool,
+    pub(super) object: Option<(u64, u64)>,
 }
 
 /// What only the launcher knows.
@@ -86,7 +87,7 @@ impl Spec {
         }
         let rule = |rule: &crate::plan::Rule| -> Result<PathRule, JailError> {
             let rights = rule.rights.landlock(plan.landlock_abi, rule.directory);
-            Ok(PathRule { path: c_path(&rule.path)?, rights, optional: rule.optional })
+            Ok(PathRule { path: c_path(&rule.path)?, rights, optional: rule.optional, object: rule.object })
         };
         let handled = handled(plan);
         Ok(Spec {

@@ -73,6 +73,7 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32,
 
     let mut pid_max = PidMax::Unsupported;
     if spec.full {
+        confine::prove_capabilities_to_build()?;
         pid_max = root::enter(&spec.view, spec.processes)?;
         process::set_host_name("mcpjail").map_err(failed(Layer::Namespaces, "setting the host name"))?;
         if spec.loopback {
@@ -93,8 +94,7 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32,
     confine::drop_capabilities(spec.powerless)?;
 
     let handled = Handled { fs: spec.handled.0, net: spec.handled.1, scoped: spec.handled.2 };
-    // in tier A the rules' paths are the same for both processes; in tier B /proc/self is the server's own
-    let early = if spec.full { Some(confine::ruleset(handled, &spec.rules)?) } else { None };
+    let ruleset = confine::ruleset(handled, &spec.rules)?;
     let children = if spec.full { None } else { File::open("/proc/thread-self/children").ok() };
     let signals = reaper::block_signals()?;
     let (mut gate_in, mut gate_out) = std::io::pipe().map_err(reaping("making a pipe"))?;
@@ -113,10 +113,6 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32,
                 Layer::Exec,
                 &format!("the program: the working directory `{cwd}` cannot be entered"),
             ))?;
-            let ruleset = match early {
-                Some(ruleset) => ruleset,
-                None => confine::ruleset(handled, &spec.rules)?,
-            };
             confine::restrict(&ruleset)?;
             drop(ruleset);
             confine::install(&confine::instructions(&spec))?;
@@ -135,7 +131,7 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32,
                 let _it_waits = process::signal(server, libc::SIGKILL);
                 return Err(failure);
             }
-            drop((gate_out, gate_in, early));
+            drop((gate_out, gate_in, ruleset));
             pipes.report = None;
             // after this the reaper holds the control socket and its signals, not the server's pipes
             let reaper = reaper::Reaper { full: spec.full, server, control, signals, children };
@@ -148,6 +144,9 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32,
 fn reaper_side(spec: &Spec, gate: &mut impl Write) -> Result<(), Failure> {
     // the reaper shares the server's user: nobody may look into it or trace it
     process::set_undumpable().map_err(failed(Layer::Reaper, "becoming undumpable"))?;
+    if !process::is_undumpable().map_err(failed(Layer::Reaper, "reading whether it is dumpable"))? {
+        return Err(Failure { layer: Layer::Reaper, what: "the reaper is still dumpable".into(), errno: 0 });
+    }
     reaper::confine(spec.handled.0, spec.handled.1)?;
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
 }

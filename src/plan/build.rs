@@ -6,7 +6,7 @@ use crate::command::Resolved;
 use crate::config::{Origin, Profile, Source, Sourced, Tier};
 use std::path::{Path, PathBuf};
 
-/// Files of the machine's /proc and /etc that tier B, which has no view of its own, lets a runtime read.
+/// What of the machine's /proc and /etc tier B, which has no view of its own, lets a runtime read.
 const TIER_B_FILES: &[&str] = &[
     "/etc/group",
     "/etc/host.conf",
@@ -14,19 +14,9 @@ const TIER_B_FILES: &[&str] = &[
     "/etc/nsswitch.conf",
     "/etc/passwd",
     "/etc/resolv.conf",
-    "/proc/cpuinfo",
-    "/proc/filesystems",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/sys/fs",
-    "/proc/sys/kernel/cap_last_cap",
-    "/proc/sys/kernel/osrelease",
-    "/proc/sys/kernel/pid_max",
-    "/proc/sys/vm/overcommit_memory",
-    "/proc/uptime",
-    "/proc/version",
-    "/proc/self",
+    // whole, since every child has a /proc/self of its own; Landlock keeps the memory, the environment and the
+    // descriptors of processes outside its domain closed, as it does ptrace
+    "/proc",
 ];
 
 /// What a plan is made from: everything has been looked up.
@@ -89,7 +79,7 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
                 unenforced.push(format!("`{}` stays writable ({})", guard.canonical.display(), guard.origin));
             }
             unenforced.push("names, sizes and times of files outside the grants stay visible".into());
-            unenforced.push("other processes are not hidden".into());
+            unenforced.push("other processes and their command lines are not hidden".into());
             if kernel.landlock_abi < 6 {
                 unenforced.push("signals to other processes of the same user are not stopped (Linux 6.12 does)".into());
             }
@@ -151,6 +141,7 @@ fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
         rights,
         directory: true,
         optional: false,
+        object: None,
         origin: jail.clone(),
     };
     let mut rules = vec![directory("/", names), directory("/etc", read), directory("/proc", read)];
@@ -166,7 +157,7 @@ fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
             }
         };
         let origin = mount.origin.clone();
-        rules.push(Rule { path: mount.path.clone(), rights, directory, optional: false, origin });
+        rules.push(Rule { path: mount.path.clone(), rights, directory, optional: false, object: None, origin });
     }
     // a rule that an ancestor's rule covers adds nothing but time
     let covered = |rule: &Rule| {
@@ -179,30 +170,40 @@ fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
 fn rules_of_grants(grants: &[Grant], facts: &Facts, tmp: &Path, home: &Path) -> Vec<Rule> {
     let jail = Origin { source: Source::Jail, line: None };
     let mut rules: Vec<Rule> = Vec::new();
-    let mut add = |path: &Path, rights: Rights, directory: bool, optional: bool, origin: &Origin| match rules
-        .iter_mut()
-        .find(|rule| rule.path == path)
-    {
-        Some(rule) => rule.rights = rule.rights | rights,
-        None => rules.push(Rule { path: path.into(), rights, directory, optional, origin: origin.clone() }),
+    let mut add = |new: Rule| match rules.iter_mut().find(|rule| rule.path == new.path) {
+        Some(rule) => rule.rights = rule.rights | new.rights,
+        None => rules.push(new),
+    };
+    let own = |path: &Path, rights: Rights, directory: bool, optional: bool| Rule {
+        path: path.into(),
+        rights,
+        directory,
+        optional,
+        object: None,
+        origin: jail.clone(),
+    };
+    let of_place = |place: &Place, rights: Rights| Rule {
+        path: place.canonical.clone(),
+        rights,
+        directory: place.directory,
+        optional: false,
+        object: Some((place.dev, place.ino)),
+        origin: place.origin.clone(),
     };
     let private = Rights::from(Access::Write) | Rights::from(Access::Exec);
-    add(tmp, private, true, false, &jail);
-    add(home, private, true, false, &jail);
+    add(own(tmp, private, true, false));
+    add(own(home, private, true, false));
     for grant in grants {
-        let place = &grant.place;
-        add(&place.canonical, grant.access.into(), place.directory, false, &place.origin);
+        add(of_place(&grant.place, grant.access.into()));
     }
     for place in &facts.devices {
-        let rights = Rights { list: true, read: true, device: true, ..Rights::default() };
-        add(&place.canonical, rights, false, false, &jail);
+        add(of_place(place, Rights { list: true, read: true, device: true, ..Rights::default() }));
     }
     for place in &facts.machine {
-        add(&place.canonical, Access::Read.into(), place.directory, false, &jail);
+        add(of_place(place, Access::Read.into()));
     }
     for file in TIER_B_FILES {
-        let directory = matches!(*file, "/proc/self" | "/proc/sys/fs");
-        add(Path::new(file), Access::Read.into(), directory, true, &jail);
+        add(own(Path::new(file), Access::Read.into(), *file == "/proc", true));
     }
     rules
 }

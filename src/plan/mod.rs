@@ -149,8 +149,10 @@ pub struct Rule {
     pub rights: Rights,
     /// Whether directory rights apply.
     pub directory: bool,
-    /// A missing path is no error (tier B's list of /proc files).
+    /// A missing path is no error (tier B's list of system files).
     pub optional: bool,
+    /// Device and inode that must be found there, where no view has made sure of it already.
+    pub object: Option<(u64, u64)>,
     /// The line that asks for it.
     pub origin: Origin,
 }

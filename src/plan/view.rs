@@ -46,6 +46,7 @@ pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
     if !is_inside_bind(&nodes, parts.cwd) {
         nodes.entry(parts.cwd.to_path_buf()).or_insert_with(|| (Step::Directory { mode: 0o755 }, jail()));
     }
+    own_var_tmp(&mut nodes, parts.tmp);
     add_parents(&mut nodes);
     nodes.remove(Path::new("/"));
     Ok(nodes.into_iter().map(|(path, (step, origin))| Mount { path, step, origin }).collect())
@@ -183,6 +184,17 @@ fn islands(nodes: &mut Nodes, islands: &[Place]) -> Result<(), PlanError> {
         nodes.insert(island.canonical.clone(), (step, island.origin.clone()));
     }
     Ok(())
+}
+
+/// `/var/tmp` leads to `/tmp`, unless something is granted below it: nothing may be mounted through a symlink.
+fn own_var_tmp(nodes: &mut Nodes, tmp: &Sourced<u64>) {
+    let var_tmp = Path::new("/var/tmp");
+    if nodes.keys().any(|path| path != var_tmp && path.starts_with(var_tmp))
+        && let Some((step @ Step::Symlink { .. }, origin)) = nodes.get_mut(var_tmp)
+    {
+        *step = Step::Tmpfs { size: tmp.value, mode: 0o1777, exec: true };
+        *origin = tmp.origin.clone();
+    }
 }
 
 /// Every step's parents exist: as plain directories, unless a bound tree holds them.

@@ -116,14 +116,22 @@ pub fn identity(fd: BorrowedFd<'_>) -> io::Result<Identity> {
 /// # Errors
 /// As openat2(2); `ELOOP` when a symlink stands in the way.
 pub fn open_beneath(root: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
-    let how = OpenHow {
-        flags: u64::from((libc::O_PATH | libc::O_CLOEXEC).unsigned_abs()),
-        mode: 0,
-        resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
+    openat2(root.as_raw_fd(), path, libc::O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+}
+
+/// Opens an absolute path with plain open(2) flags, following no symlink anywhere in it.
+///
+/// # Errors
+/// As openat2(2); `ELOOP` when a symlink stands in the way.
+pub fn open_direct(path: &CStr, flags: i32) -> io::Result<OwnedFd> {
+    openat2(libc::AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+}
+
+fn openat2(dir: RawFd, path: &CStr, flags: i32, resolve: u64) -> io::Result<OwnedFd> {
+    let how = OpenHow { flags: u64::from((flags | libc::O_CLOEXEC).unsigned_abs()), mode: 0, resolve };
     let size = size_of::<OpenHow>();
     // SAFETY: `how` lives through the call and its true size is passed.
-    own(unsafe { libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size) })
+    own(unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) })
 }
 
 #[repr(C)]

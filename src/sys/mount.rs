@@ -27,7 +27,6 @@ const SYS_MOUNT_SETATTR: libc::c_long = 442;
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_EMPTY_PATH: u32 = 0x1000;
 const AT_RECURSIVE: u32 = 0x8000;
-const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x04;
 const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 const FSOPEN_CLOEXEC: u32 = 1;
@@ -63,21 +62,11 @@ pub fn file_system(kind: &CStr, options: &[(&CStr, &CStr)], attributes: u64) -> 
     own(unsafe { libc::syscall(SYS_FSMOUNT, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
 }
 
-/// A detached copy of the mount tree at `path`, with everything mounted below it. A last symlink is not followed.
+/// A detached copy of the mount tree at an open file or directory, with everything mounted below it.
 ///
 /// # Errors
 /// As open_tree(2).
-pub fn clone_tree(path: &CStr) -> io::Result<OwnedFd> {
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | libc::O_CLOEXEC.unsigned_abs();
-    // SAFETY: `path` is a C string that outlives the call.
-    own(unsafe { libc::syscall(SYS_OPEN_TREE, libc::AT_FDCWD, path.as_ptr(), flags) })
-}
-
-/// Like [`clone_tree`] for an already open file or directory.
-///
-/// # Errors
-/// As open_tree(2).
-pub fn clone_tree_at(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub fn clone_tree(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH | libc::O_CLOEXEC.unsigned_abs();
     // SAFETY: the empty path is a C string constant.
     own(unsafe { libc::syscall(SYS_OPEN_TREE, fd.as_raw_fd(), c"".as_ptr(), flags) })

@@ -26,6 +26,15 @@ pub fn set_undumpable() -> io::Result<()> {
     set(libc::PR_SET_DUMPABLE, 0)
 }
 
+/// Whether [`set_undumpable`] holds.
+///
+/// # Errors
+/// As prctl(2), `PR_GET_DUMPABLE`.
+pub fn is_undumpable() -> io::Result<bool> {
+    // SAFETY: reads an attribute of this process.
+    Ok(check(unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) }.into())? != 1)
+}
+
 /// No exec gains a privilege from here on.
 ///
 /// # Errors

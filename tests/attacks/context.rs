@@ -246,7 +246,11 @@ impl Sessions {
             self.world.plain(&[])
         } else {
             let mut options = (launch.options)(&self.world, tier_b).map_err(|error| error.to_string())?;
-            options.extend(["--tier".into(), if tier_b { "B".into() } else { OsString::from("A") }]);
+            options.extend([
+                "--exact-tier".into(),
+                "--tier".into(),
+                if tier_b { "B".into() } else { OsString::from("A") },
+            ]);
             self.world.jailed(&options, &[])
         };
         command.envs(launch.env.iter().copied());

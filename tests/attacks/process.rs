@@ -23,7 +23,7 @@ const TRACING: Launch = Launch {
     name: "tracing",
     options: |world, _| {
         let calls = r#"["ptrace", "process_vm_readv", "process_vm_writev", "kcmp"]"#;
-        let profile = world.profile(&format!("version = 1\n[jail]\nsyscalls = {calls}\n"))?;
+        let profile = world.profile(&format!("version = 1\n[jail.syscalls]\nallow = {calls}\n"))?;
         Ok(vec!["--profile".into(), profile.into()])
     },
     env: &[],
@@ -118,7 +118,14 @@ pub const CASES: &[Case] = &[
             Rule("kcmp", Fails(&["EPERM", "ENOSYS"])),
             Rule("*", Fails(ABSENT)),
         ],
-        tier_b: TierB::Differs(UNTRACEABLE),
+        tier_b: TierB::Differs(&[
+            Rule("process_vm_*", Fails(&["EPERM"])),
+            Rule("kcmp", Fails(&["EPERM", "ENOSYS"])),
+            Rule("seize", Fails(&["EPERM"])),
+            Rule("attach", Fails(&["EPERM"])),
+            Rule("fd-list", Any("the numbers of descriptors are names, which tier B does not hide")),
+            Rule("*", Fails(&["EACCES", "EPERM", "ENOENT"])),
+        ]),
         ..CASE
     },
     Case {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What every planted secret contains.
-pub const SECRET: &str = "attack-suite-secret-7d1c";
+/// What every planted secret contains. It is a valid profile too, since some of the planted files are read by mcpjail.
+pub const SECRET: &str = "version = 1 # attack-suite-secret-7d1c";
 
 /// Secrets below the home directory.
 pub const SECRETS: &[&str] = &[
