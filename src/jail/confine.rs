@@ -49,7 +49,8 @@ pub(super) const TO_BUILD: &[u32] = &[caps::SYS_ADMIN, caps::NET_ADMIN, caps::SY
 /// nothing.
 pub(super) fn prove_capabilities_to_build() -> Result<(), Failure> {
     let effective = caps::sets().map_err(failed(Layer::Capabilities, "reading the capability sets"))?.effective;
-    match TO_BUILD.iter().find(|&&capability| effective & (1 << capability) == 0) {
+    let kept = |capability: u32| effective & (1u64 << capability) != 0 && caps::is_ambient(capability);
+    match TO_BUILD.iter().find(|&&capability| !kept(capability)) {
         None => Ok(()),
         Some(capability) => Err(Failure {
             layer: Layer::Capabilities,

@@ -162,7 +162,9 @@ impl Builder<'_> {
     fn proc(&self, path: &CStr, processes: u64) -> Result<PidMax, Failure> {
         fd::make_directory(self.root, path, 0o555).map_err(failed("making a mount point at", path))?;
         let attributes = NO_SUID | NO_DEV | NO_EXEC;
-        let tree = mount::file_system(c"proc", &[], attributes).map_err(failed("making", path))?;
+        // the reaper is not dumpable, so nothing of it is seen, not even that it is there
+        let hidden = [(c"hidepid", c"ptraceable")];
+        let tree = mount::file_system(c"proc", &hidden, attributes).map_err(failed("making", path))?;
         let set = |name: &CStr, value: &str| -> io::Result<()> {
             File::from(fd::open_at(Some(tree.as_fd()), name, libc::O_WRONLY, 0)?).write_all(value.as_bytes())
         };

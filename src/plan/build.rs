@@ -80,6 +80,9 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
             }
             unenforced.push("names, sizes and times of files outside the grants stay visible".into());
             unenforced.push("other processes and their command lines are not hidden".into());
+            if facts.account.uid == 0 {
+                unenforced.push("files of /proc that only root may read stay readable to uid 0".into());
+            }
             if kernel.landlock_abi < 6 {
                 unenforced.push("signals to other processes of the same user are not stopped (Linux 6.12 does)".into());
             }

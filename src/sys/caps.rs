@@ -81,6 +81,14 @@ pub fn raise_ambient(capability: u32) -> io::Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.unsigned_abs().into(), capability.into())
 }
 
+/// Whether a capability is in the ambient set.
+#[must_use]
+pub fn is_ambient(capability: u32) -> bool {
+    let op = libc::c_ulong::from(libc::PR_CAP_AMBIENT_IS_SET.unsigned_abs());
+    // SAFETY: reads one bit of this thread's credentials.
+    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, op, libc::c_ulong::from(capability), 0, 0) == 1 }
+}
+
 /// Empties the bounding set. Needs `CAP_SETPCAP`.
 ///
 /// # Errors
@@ -124,10 +132,7 @@ pub fn left_over() -> io::Result<Option<u32>> {
         if bounding < 0 {
             break; // the kernel has no such capability
         }
-        let op = libc::c_ulong::from(libc::PR_CAP_AMBIENT_IS_SET.unsigned_abs());
-        // SAFETY: reads one bit of this thread's credentials.
-        let ambient = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, op, libc::c_ulong::from(capability), 0, 0) };
-        if bounding > 0 || ambient > 0 {
+        if bounding > 0 || is_ambient(capability) {
             left = Some(capability);
         }
     }
