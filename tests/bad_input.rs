@@ -1,0 +1,263 @@
+//! Bad input: each kind has its own code, its own exit code, its place and its remedy; nothing hangs, nothing starts.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Home {
+        // the build's own directory, or, where another user runs the suite, the system's
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        Home { dir: tempfile::tempdir_in(base).or_else(|_| tempfile::tempdir()).unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn profile(&self, text: &str) -> String {
+        let file = self.path("profile.toml");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().into()
+    }
+
+    fn mcpjail(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcpjail"));
+        command
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .stdin(Stdio::null());
+        command.current_dir(self.dir.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        finish(self.mcpjail().arg("run").args(args))
+    }
+}
+
+/// Runs to its end, or fails the test after a time that no correct run needs.
+fn finish(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("still running after 30 s: {command:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// The error's code, exit code, and words that its message must hold.
+#[track_caller]
+fn refused(output: &Output, code: &str, exit: i32, words: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(&format!("error[{code}]")), "wanted {code}: {text}");
+    assert_eq!(output.status.code(), Some(exit), "{text}");
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing: {text}");
+    }
+    assert!(output.stdout.is_empty(), "nothing may reach the host but JSON-RPC");
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[jail.limits]\nopen-file = 10\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "unknown-key", 2, &["profile.toml:3:", "open-files"]);
+}
+
+#[test]
+fn a_wrong_type_names_its_place() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[jail.files]\nread = \"/srv\"\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "wrong-type", 2, &["profile.toml:3:"]);
+}
+
+#[test]
+fn a_key_of_a_later_feature_is_not_ignored() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[tools]\nallow = [\"*\"]\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "unsupported-key", 2, &["tools"]);
+}
+
+#[test]
+fn network_rules_are_not_ignored() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[jail.network]\nallow = [\"example.com:443\"]\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "egress-not-available", 2, &["profile.toml:3"]);
+}
+
+#[test]
+fn a_missing_program_says_so() {
+    let home = Home::new();
+    refused(&home.run(&["--", "no-such-program-here"]), "command-not-found", 2, &["no-such-program-here"]);
+}
+
+#[test]
+fn a_missing_grant_says_which() {
+    let home = Home::new();
+    refused(&home.run(&["--read", "nowhere", "--", "true"]), "grant-missing", 2, &["nowhere", "--read"]);
+}
+
+#[test]
+fn an_unreadable_grant_says_which() {
+    let home = Home::new();
+    let secret = home.path("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::write(secret.join("file"), "x").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(secret.join("file"), fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(secret.join("file")).is_ok() {
+        return root_reads_everything();
+    }
+    refused(&home.run(&["--read", "secret/file", "--", "true"]), "grant-unreadable", 2, &["secret/file"]);
+}
+
+/// For uid 0 no file of its own is unreadable: the refusal is tested by the ordinary user's run of this suite.
+fn root_reads_everything() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    assert!(status.lines().any(|line| line.starts_with("Uid:\t0")), "only root reads a file of mode 000");
+}
+
+#[test]
+fn the_root_and_the_home_are_never_granted() {
+    let home = Home::new();
+    let own = home.dir.path().to_str().unwrap().to_string();
+    for path in ["/", "~", own.as_str(), "/etc", "/home", "/proc"] {
+        refused(&home.run(&["--read", path, "--", "true"]), "protected-path", 2, &["--read"]);
+    }
+}
+
+#[test]
+fn a_deleted_working_directory_is_said() {
+    let home = Home::new();
+    let gone = home.path("gone");
+    fs::create_dir(&gone).unwrap();
+    let script = format!(
+        "cd {} && rmdir . 2>/dev/null || rmdir {}; exec {} run -- true",
+        gone.display(),
+        gone.display(),
+        env!("CARGO_BIN_EXE_mcpjail")
+    );
+    let output = finish(Command::new("sh").args(["-c", &script]).env("HOME", home.dir.path()).stdin(Stdio::null()));
+    refused(&output, "no-working-directory", 2, &["working directory"]);
+}
+
+#[test]
+fn a_profile_of_10_mb_is_not_read() {
+    let home = Home::new();
+    let profile = home.profile(&format!("version = 1\n# {}\n", "x".repeat(10 << 20)));
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "profile-too-large", 2, &["profile.toml"]);
+}
+
+#[test]
+fn a_cycle_of_use_is_printed_whole() {
+    let home = Home::new();
+    let dir = home.path(".config/mcpjail/profiles");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("one.toml"), "version = 1\nuse = [\"two\"]\n").unwrap();
+    fs::write(dir.join("two.toml"), "version = 1\nuse = [\"one\"]\n").unwrap();
+    refused(&home.run(&["--use", "one", "--", "true"]), "use-cycle", 2, &["one", "two"]);
+}
+
+#[test]
+fn an_unknown_server_names_the_nearest() {
+    let home = Home::new();
+    let dir = home.path(".config/mcpjail/servers");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("weather.toml"), "version = 1\ncommand = [\"true\"]\n").unwrap();
+    refused(&home.run(&["wether"]), "profile-not-found", 2, &["wether", "weather"]);
+}
+
+#[test]
+fn downloading_runners_are_refused_with_the_way_to_go() {
+    let home = Home::new();
+    let output = home.run(&["--", "npx", "-y", "some-server", "/x"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    // where there is no npx at all, that is what is said
+    if !text.contains("command-not-found") {
+        refused(&output, "needs-package-store", 2, &["npm install"]);
+    }
+}
+
+#[test]
+fn a_tier_that_is_not_available_is_no_silent_downgrade() {
+    let home = Home::new();
+    let binary = env!("CARGO_BIN_EXE_mcpjail");
+    // a user namespace in which no further one may be made: as on a machine where they are switched off
+    let inside = |arguments: &str| {
+        let script = format!("echo 0 > /proc/sys/user/max_user_namespaces && exec {binary} run {arguments} -- true");
+        finish(
+            Command::new("unshare")
+                .args(["-Ur", "sh", "-c", &script])
+                .env("HOME", home.dir.path())
+                .stdin(Stdio::null()),
+        )
+    };
+    refused(&inside(""), "tier-not-available", 4, &["doctor", "--tier B"]);
+    let accepted = inside("--tier B");
+    let text = String::from_utf8_lossy(&accepted.stderr);
+    assert!(text.contains("running in tier B"), "a lower tier is announced: {text}");
+    assert!(text.contains("not enforced in tier B"), "what is lost is said: {text}");
+}
+
+#[test]
+fn stdin_closed_at_the_start_ends_the_session() {
+    let home = Home::new();
+    let script = format!("exec {} run -- cat <&-", env!("CARGO_BIN_EXE_mcpjail"));
+    let output = finish(Command::new("sh").args(["-c", &script]).env("HOME", home.dir.path()));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_host_is_told_in_json_rpc_when_nothing_starts() {
+    let home = Home::new();
+    let mut child = home
+        .mcpjail()
+        .args(["run", "--", "no-such-program-here"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":\"first\",\"method\":\"initialize\",\"params\":{}}\n").unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(answer["id"], "first");
+    assert_eq!(answer["error"]["data"]["mcpjail"]["code"], "command-not-found");
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_server_that_fails_has_its_own_code() {
+    let home = Home::new();
+    let output = home.mcpjail().args(["run", "--", "sh", "-c", "exit 7"]).stdin(Stdio::piped()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    // the host closed its side at once in `output()`: that is an orderly end whatever the server says
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{text}");
+    let mut child = home
+        .mcpjail()
+        .args(["run", "--", "sh", "-c", "exit 7"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take();
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{text}");
+    assert!(text.contains("error[server-exited]") && text.contains('7'), "{text}");
+}
