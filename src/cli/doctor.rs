@@ -107,17 +107,16 @@ fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
     };
     let pipe = || fd::pipe().map_err(|source| super::output::IoFailed { what: "make a pipe", source });
     let ((stdin, _keep), (_out, stdout), (_err, stderr)) = (pipe()?, pipe()?, pipe()?);
-    Ok(match jail::spawn(&plan, Stdio { stdin, stdout, stderr }) {
-        Ok(mut running) => match running.wait() {
+    let started = jail::start(tier, Stdio { stdin, stdout, stderr }).and_then(|nascent| nascent.finish(&plan));
+    Ok(started.and_then(|mut running| {
+        let vanished = |text: String| Err(JailError::Vanished(text));
+        match running.wait() {
             Ok(ServerExit::Code(0)) => Ok(running.report.clone()),
-            Ok(ServerExit::Code(code)) => Err(JailError::Vanished(format!("the trial program exited with {code}"))),
-            Ok(ServerExit::Signal(signal)) => {
-                Err(JailError::Vanished(format!("the trial program died of signal {signal}")))
-            }
-            Err(error) => Err(JailError::Vanished(error.to_string())),
-        },
-        Err(error) => Err(error),
-    })
+            Ok(ServerExit::Code(code)) => vanished(format!("the trial program exited with {code}")),
+            Ok(ServerExit::Signal(signal)) => vanished(format!("the trial program died of signal {signal}")),
+            Err(error) => vanished(error.to_string()),
+        }
+    }))
 }
 
 fn chain(error: &JailError) -> String {

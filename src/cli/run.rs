@@ -5,7 +5,7 @@ use super::{RunArgs, prepare};
 use crate::config::Tier;
 use crate::diagnose::Exit;
 use crate::facts::{PrivateDirectory, private_directory};
-use crate::jail::{self, JailError, Layer, LayerReport, Running, Status, Stdio};
+use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
 use crate::plan::Plan;
 use crate::relay::{self, Endpoints, Options};
 use crate::sys::fd;
@@ -35,12 +35,9 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
     let failed = |what| move |source| Failed::from(IoFailed { what, source });
     // before any thread exists, so that every thread inherits the mask
     let signals = SignalFd::block_ending().map_err(failed("block signals"))?;
-    let prepared = prepare::Prepared::new(&args.target)?;
-    for hint in prepared.hints() {
-        note(&hint);
-    }
-    let mut jailed = start(&prepared, args)?;
-    let ends = Endpoints::with_stdio(jailed.stdin, jailed.stdout, jailed.stderr).map_err(failed("duplicate stdio"))?;
+    let mut jailed = start(args)?;
+    let Streams { stdin, stdout, stderr } = jailed.streams;
+    let ends = Endpoints::with_stdio(stdin, stdout, stderr).map_err(failed("duplicate stdio"))?;
     let outcome = relay::run(ends, &mut jailed.running, signals, &Options::default())?;
     if jailed.running.ran_out_of_memory() {
         note(&format!("the kernel ended processes of the server at the memory limit ({})", jailed.memory));
@@ -53,34 +50,71 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
 /// A running server and our ends of its pipes.
 struct Jailed {
     running: Running,
-    stdin: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    streams: Streams,
     memory: String,
     private: Option<PrivateDirectory>,
 }
 
 /// Starts in tier A; in tier B only where the person accepts it and A is not to be had, and says so.
-fn start(prepared: &prepare::Prepared, args: &RunArgs) -> Result<Jailed, Failed> {
-    let least = prepared.least_tier();
-    if !(args.target.exact_tier && least == Tier::B) {
-        match start_in(prepared, Tier::A, args.verbose) {
-            Err(Refused::Jail(error)) if least == Tier::B && is_unavailable(&error) => {
-                note(&format!("running in tier B, which the profile accepts: {}", Failed::from(error).one_line()));
-            }
-            other => return other.map_err(Failed::from),
-        }
+fn start(args: &RunArgs) -> Result<Jailed, Failed> {
+    let only_b = args.target.exact_tier && args.target.tier == Some(Tier::B);
+    let first = if only_b { Tier::B } else { Tier::A };
+    // stage 2 starts before anything is read: its own start takes as long as the reading
+    let nascent = Streams::start(first);
+    let prepared = prepare::Prepared::new(&args.target)?;
+    for hint in prepared.hints() {
+        note(&hint);
     }
-    start_in(prepared, Tier::B, args.verbose).map_err(Failed::from)
+    match nascent.and_then(|(nascent, streams)| finish(&prepared, first, nascent, streams, args.verbose)) {
+        Err(Refused::Jail(error)) if first == Tier::A && prepared.least_tier() == Tier::B && is_unavailable(&error) => {
+            note(&format!("running in tier B, which the profile accepts: {}", Failed::from(error).one_line()));
+        }
+        other => return Ok(other?),
+    }
+    let (nascent, streams) = Streams::start(Tier::B)?;
+    Ok(finish(&prepared, Tier::B, nascent, streams, args.verbose)?)
+}
+
+/// Our ends of the server's standard streams.
+struct Streams {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Streams {
+    fn start(tier: Tier) -> Result<(Nascent, Streams), Refused> {
+        let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
+        let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
+        let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
+        let nascent = jail::start(tier, stdio).map_err(Refused::Jail)?;
+        Ok((nascent, Streams { stdin, stdout, stderr }))
+    }
+}
+
+fn finish(
+    prepared: &prepare::Prepared,
+    tier: Tier,
+    nascent: Nascent,
+    streams: Streams,
+    verbose: bool,
+) -> Result<Jailed, Refused> {
+    let private = match tier {
+        Tier::A => None,
+        Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
+    };
+    let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
+    let running = nascent.finish(&plan).map_err(Refused::Jail)?;
+    say(&plan, &running.report, verbose);
+    let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
+    Ok(Jailed { running, streams, memory, private })
 }
 
 /// Whether this machine does not give what tier A needs, as opposed to something being wrong.
 fn is_unavailable(error: &JailError) -> bool {
     match error {
         JailError::NoNamespaces { .. } => true,
-        JailError::Layer(failure, _) => {
-            matches!(failure.layer, Layer::Namespaces | Layer::Mounts) && failure.errno == libc::EPERM
-        }
+        JailError::Layer(failure, _) => failure.layer == Layer::Mounts && failure.errno == libc::EPERM,
         _ => false,
     }
 }
@@ -97,21 +131,6 @@ impl From<Refused> for Failed {
             Refused::Other(failed) => failed,
         }
     }
-}
-
-fn start_in(prepared: &prepare::Prepared, tier: Tier, verbose: bool) -> Result<Jailed, Refused> {
-    let private = match tier {
-        Tier::A => None,
-        Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
-    };
-    let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
-    let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
-    let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
-    let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
-    let running = jail::spawn(&plan, stdio).map_err(Refused::Jail)?;
-    say(&plan, &running.report, verbose);
-    let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-    Ok(Jailed { running, stdin, stdout, stderr, memory, private })
 }
 
 /// What is not enforced is always said; the whole report only when asked for.

@@ -14,13 +14,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Group {
     path: PathBuf,
+    memory: bool,
+    pids: bool,
+    cpu: bool,
     /// Which limits the kernel took.
     pub(super) enforced: Vec<&'static str>,
 }
 
 impl Group {
-    /// Makes a group with the plan's limits. `None` where no ancestor can be used.
-    pub(super) fn make(limits: &Limits) -> Option<Group> {
+    /// Makes a group without limits. `None` where no ancestor can be used.
+    pub(super) fn make() -> Option<Group> {
         let own = own_group()?;
         let name = format!("mcpjail-{}", std::process::id());
         own.ancestors().skip(1).take_while(|a| a.join("cgroup.procs").exists()).find_map(|parent| {
@@ -31,25 +34,24 @@ impl Group {
             }
             let path = parent.join(&name);
             fs::create_dir(&path).ok()?;
-            let mut group = Group { path, enforced: Vec::new() };
-            group.limit(limits, has("memory"), has("pids"), has("cpu"));
-            Some(group)
+            Some(Group { path, memory: has("memory"), pids: has("pids"), cpu: has("cpu"), enforced: Vec::new() })
         })
     }
 
-    fn limit(&mut self, limits: &Limits, memory: bool, pids: bool, cpu: bool) {
+    /// Sets the plan's limits, as far as the group has the controllers.
+    pub(super) fn limit(&mut self, limits: &Limits) {
         let set = |file: &str, value: String| fs::write(self.path.join(file), value).is_ok();
         let mut enforced = Vec::new();
-        if memory && set("memory.max", limits.memory.value.to_string()) {
+        if self.memory && set("memory.max", limits.memory.value.to_string()) {
             let _without_swap_accounting = set("memory.swap.max", "0".into());
             let _advisory = set("memory.oom.group", "1".into());
             enforced.push(MEMORY);
         }
         // the reaper counts as well
-        if pids && set("pids.max", (limits.processes.value + 1).to_string()) {
+        if self.pids && set("pids.max", (limits.processes.value + 1).to_string()) {
             enforced.push(PROCESSES);
         }
-        if cpu && limits.cpu.value > 0 && set("cpu.max", format!("{} 100000", limits.cpu.value * 1000)) {
+        if self.cpu && limits.cpu.value > 0 && set("cpu.max", format!("{} 100000", limits.cpu.value * 1000)) {
             enforced.push(CPU);
         }
         self.enforced = enforced;

@@ -60,15 +60,19 @@ pub(super) fn prove_capabilities_to_build() -> Result<(), Failure> {
     }
 }
 
-/// Drops every capability for good: uid 0 is an ordinary user from here on.
-pub(super) fn drop_capabilities(powerless: bool) -> Result<(), Failure> {
+/// Drops every capability for good: uid 0 is an ordinary user from here on. Gives whether the process was powerless
+/// before (tier B as an ordinary user): the bounding set then stays, out of reach behind `no_new_privs`.
+pub(super) fn drop_capabilities() -> Result<bool, Failure> {
     let failed = |what| failed(Layer::Capabilities, what);
+    let effective = caps::sets().map_err(failed("reading the capability sets"))?.effective;
+    let powerless = effective & (1 << caps::SETPCAP) == 0;
     caps::clear_ambient().map_err(failed("clearing the ambient set"))?;
     if !powerless {
         caps::drop_bounding().map_err(failed("emptying the bounding set"))?;
         caps::lock_securebits().map_err(failed("locking the securebits"))?;
     }
-    caps::set_all(0).map_err(failed("emptying the capability sets"))
+    caps::set_all(0).map_err(failed("emptying the capability sets"))?;
+    Ok(powerless)
 }
 
 /// No privilege by exec, then Landlock.

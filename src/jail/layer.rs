@@ -112,7 +112,7 @@ pub enum JailError {
     #[error("tier A is not available here: {what}")]
     NoNamespaces {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// The kernel's answer.
         source: std::io::Error,
     },
@@ -144,6 +144,7 @@ impl From<Failure> for JailError {
         let source = (failure.errno != 0).then(|| std::io::Error::from_raw_os_error(failure.errno));
         match (failure.layer, source) {
             (Layer::Exec, Some(source)) => JailError::Exec { what: failure.what, source },
+            (Layer::Namespaces, Some(source)) => JailError::NoNamespaces { what: failure.what, source },
             (_, source) => JailError::Layer(failure, source),
         }
     }

@@ -1,10 +1,12 @@
 //! Makes a plan true: clone, root file system, walls, proof, exec; and the process that ends it all.
 //!
 //! ```text
-//! launcher ──clone into namespaces──► stage 2 (this binary again, fresh memory, empty environment)
-//!    │  spec (sealed memfd) ─────────►  │ root, limits, capabilities
-//!    │  ◄──────────── report (CLOEXEC)  ├─fork─► server: Landlock, seccomp, proof, exec
-//!    │  control socket ◄─────────────►  └ reaper (pid 1): confined as well, waits, ends everything
+//! launcher ──clone: user, pid──► stage 2 (this binary again, fresh memory, empty environment)
+//!    │ meanwhile:                   │ mount, network, ipc, uts, cgroup namespaces
+//!    │ config, command, plan        ├─fork─► root, limits, no capabilities, Landlock, seccomp, proof, exec
+//!    ├── spec ──────────────────────┼──────►   = the server
+//!    │ ◄─────────── report (CLOEXEC)┼───────
+//!    └── control socket ◄──────────►└ reaper (pid 1): confined as well, waits, ends everything
 //! ```
 
 pub mod bpf;
@@ -20,4 +22,4 @@ mod spec;
 pub mod stage2;
 
 pub use layer::{Failure, JailError, Layer, LayerReport, Status};
-pub use spawn::{Running, Stdio, cgroup_place, spawn, try_namespaces};
+pub use spawn::{Nascent, Running, Stdio, cgroup_place, start};

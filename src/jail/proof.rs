@@ -6,15 +6,15 @@
 use super::layer::{Failure, Layer};
 use super::limits;
 use super::spec::{Action, Spec};
-use crate::sys::{attempt, caps, fd};
+use crate::sys::{attempt, caps};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Tries everything; the first thing that is not refused as it should be is the failure.
-pub(super) fn prove(spec: &Spec, rlimits: &[(u32, u64)]) -> Result<(), Failure> {
+pub(super) fn prove(spec: &Spec, rlimits: &[(u32, u64)], powerless: bool) -> Result<(), Failure> {
     no_new_privs()?;
-    capabilities(spec)?;
+    capabilities(powerless && !spec.full)?;
     limits::prove(rlimits)?;
     if spec.full {
         namespaces(spec)?;
@@ -49,13 +49,13 @@ fn no_new_privs() -> Result<(), Failure> {
     }
 }
 
-fn capabilities(spec: &Spec) -> Result<(), Failure> {
+fn capabilities(powerless: bool) -> Result<(), Failure> {
     let layer = Layer::Capabilities;
     let sets = caps::sets().map_err(unreadable(layer, "the capability sets"))?;
     if sets.effective | sets.permitted | sets.inheritable != 0 {
         return Err(open(layer, "the capability sets are not empty"));
     }
-    if spec.powerless {
+    if powerless {
         return Ok(()); // without a capability to empty the bounding set; no_new_privs keeps it out of reach
     }
     if let Some(left) = caps::left_over().map_err(unreadable(layer, "the bounding set"))? {
@@ -70,14 +70,9 @@ fn capabilities(spec: &Spec) -> Result<(), Failure> {
 fn namespaces(spec: &Spec) -> Result<(), Failure> {
     let layer = Layer::Namespaces;
     for (name, dev, ino) in &spec.outside {
-        let about = name.to_string_lossy();
-        let path = [b"/proc/self/ns/", name.to_bytes()].concat();
-        let path = CString::new(path).map_err(|_| open(layer, about.clone()))?;
-        let found = fd::open_at(None, &path, libc::O_PATH, 0)
-            .and_then(|ns| fd::identity(ns.as_fd()))
-            .map_err(unreadable(layer, &about))?;
-        if (found.dev, found.ino) == (*dev, *ino) {
-            return Err(open(layer, format!("the {about} namespace is the launcher's")));
+        let found = std::fs::metadata(format!("/proc/self/ns/{name}")).map_err(unreadable(layer, name))?;
+        if (found.dev(), found.ino()) == (*dev, *ino) {
+            return Err(open(layer, format!("the {name} namespace is the launcher's")));
         }
     }
     Ok(())
@@ -85,15 +80,9 @@ fn namespaces(spec: &Spec) -> Result<(), Failure> {
 
 fn mounts(spec: &Spec) -> Result<(), Failure> {
     let layer = Layer::Mounts;
-    let identity =
-        |path| fd::open_at(None, path, libc::O_PATH | libc::O_DIRECTORY, 0).and_then(|d| fd::identity(d.as_fd()));
-    let root = identity(c"/").map_err(unreadable(layer, "the root"))?;
-    let above = identity(c"/..").map_err(unreadable(layer, "the parent of the root"))?;
-    if (root.dev, root.ino) == spec.outside_root {
+    let root = std::fs::metadata("/").map_err(unreadable(layer, "the root"))?;
+    if (root.dev(), root.ino()) == spec.outside_root {
         return Err(open(layer, "the root is the machine's"));
-    }
-    if root != above {
-        return Err(open(layer, "the old root still lies over the new one"));
     }
     if !attempt::is_read_only(c"/").map_err(unreadable(layer, "the root's flags"))? {
         return Err(open(layer, "the root is writable"));

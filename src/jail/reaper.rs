@@ -5,7 +5,7 @@
 
 use super::confine::{self, failed};
 use super::layer::{Failure, Layer};
-use crate::sys::landlock::Handled;
+use crate::sys::landlock::{self, Handled};
 use crate::sys::poll::{Interest, PollFd, poll, wait_for};
 use crate::sys::process::{self, Ended};
 use crate::sys::signal::{ENDING, SignalFd};
@@ -31,9 +31,13 @@ pub(super) fn block_signals() -> Result<SignalFd, Failure> {
     SignalFd::block(&[term, int, hup, libc::SIGCHLD]).map_err(failed(Layer::Reaper, "opening a signal descriptor"))
 }
 
-/// No file, no TCP; signals to the jail stay possible.
-pub(super) fn confine(handled_fs: u64, handled_net: u64) -> Result<(), Failure> {
-    let ruleset = confine::ruleset(Handled { fs: handled_fs, net: handled_net, scoped: 0 }, &[])?;
+/// No capability, no file, no TCP, hardly a system call; signals to the jail stay possible.
+pub(super) fn confine() -> Result<(), Failure> {
+    const BIND_AND_CONNECT_TCP: u64 = 3;
+    confine::drop_capabilities()?;
+    let abi = landlock::abi().map_err(failed(Layer::Landlock, "asking for its version"))?;
+    let net = if abi >= 4 { BIND_AND_CONNECT_TCP } else { 0 };
+    let ruleset = confine::ruleset(Handled { fs: crate::plan::handled(abi), net, scoped: 0 }, &[])?;
     confine::restrict(&ruleset)?;
     confine::install(&super::bpf::reaper())
 }

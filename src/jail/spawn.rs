@@ -1,19 +1,20 @@
-//! The launcher's side: seals the spec, clones stage 2, hears its report, and holds the running jail.
+//! The launcher's side: starts stage 2, hands it the plan, hears its report, and holds the running jail.
 
 use super::cgroup::Group;
 use super::layer::{Failure, JailError, Layer, LayerReport, Message};
 use super::spec::{Outside, Spec};
 use super::{reaper, stage2};
 use crate::config::Tier;
-use crate::plan::{Account, Plan};
+use crate::plan::Plan;
 use crate::relay::{ServerExit, ServerProcess};
-use crate::sys::clone::{Start, Step, start};
-use crate::sys::process::Ended;
-use crate::sys::{caps, fd, pidfd};
-use std::ffi::{CStr, CString};
-use std::fs::File;
+use crate::sys::clone::{self, Start, Step};
+use crate::sys::process::{self, Ended};
+use crate::sys::{fd, pidfd};
+use std::ffi::CStr;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
 /// The server's ends of its standard descriptors.
@@ -38,74 +39,90 @@ pub struct Running {
     pub report: Vec<LayerReport>,
 }
 
-const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+/// A jail that is being built: stage 2 runs, in its namespaces, and waits for the plan. Dropping it kills it.
+#[derive(Debug)]
+pub struct Nascent {
+    running: Running,
+    report: OwnedFd,
+    spec: OwnedFd,
+}
+
 /// Descriptors for stage 2 are moved above those numbers they will be placed at.
 const ABOVE: i32 = 10;
 
-/// Builds the jail of `plan` and executes the server in it.
+/// Starts stage 2 in fresh namespaces (tier A) or none (tier B), before there is a plan: what it does on its own goes on
+/// while the launcher reads profiles and looks up paths.
 ///
-/// The calling process must have one thread. When this returns, the server's program has been executed.
+/// The calling process must have one thread.
 ///
 /// # Errors
-/// [`JailError`]: the layer that does not hold. Nothing is left running then.
-pub fn spawn(plan: &Plan, stdio: Stdio) -> Result<Running, JailError> {
-    let full = plan.tier == Tier::A;
-    let spec = Spec::new(plan, outside(full)?)?;
-    let bytes =
-        postcard::to_allocvec(&spec).map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
-    let sealed = fd::sealed(c"mcpjail-spec", &bytes).map_err(JailError::launcher("seal the plan"))?;
+/// [`JailError::NoNamespaces`], or [`JailError::Launcher`]. Nothing is left running then.
+pub fn start(tier: Tier, stdio: Stdio) -> Result<Nascent, JailError> {
+    let full = tier == Tier::A;
+    let (spec_end, spec) = fd::pipe().map_err(JailError::launcher("make a pipe"))?;
     let (report, report_end) = fd::pipe().map_err(JailError::launcher("make a pipe"))?;
     let (control, control_end) = UnixStream::pair().map_err(JailError::launcher("make a socket"))?;
-    let ends = [stdio.stdin, stdio.stdout, stdio.stderr, sealed, report_end, control_end.into()];
+    let ends = [stdio.stdin, stdio.stdout, stdio.stderr, spec_end, report_end, control_end.into()];
     let moved = ends
         .iter()
         .map(|end| fd::duplicate_above(end.as_fd(), ABOVE))
         .collect::<Result<Vec<_>, _>>()
         .map_err(JailError::launcher("duplicate a descriptor"))?;
     drop(ends);
-    let group = Group::make(&plan.limits);
-    let namespaces = if full { NAMESPACES } else { 0 };
-    let (pid, pidfd) = clone(&plan.account, namespaces, &moved)?;
+    let (pid, pidfd) = clone(full, &moved)?;
     drop(moved);
+    let group = Group::make().filter(|group| group.take(pid).is_ok());
     let mut running = Running { pidfd, control, group, ended: false, full, report: Vec::new() };
-    if let Some(group) = &running.group
-        && group.take(pid).is_err()
-    {
-        running.group = None;
-    }
     // a stage 2 that has given up by now says so in its report
     let _told_by_report = running.control.write_all(&[1]);
-    running.report = hear(report, &mut running)?;
-    if let Some(group) = &running.group {
-        group.amend(&mut running.report);
-    }
-    Ok(running)
+    Ok(Nascent { running, report, spec })
 }
 
-fn clone(account: &Account, namespaces: libc::c_int, descriptors: &[OwnedFd]) -> Result<(i32, OwnedFd), JailError> {
-    let argument = CString::new(stage2::ARGUMENT).map_err(|_| JailError::Nul(stage2::ARGUMENT.into()))?;
-    let arguments: [&CStr; 2] = [c"mcpjail", &argument];
-    let (uid_map, gid_map) = (id_map(account.uid), id_map(account.gid));
+impl Nascent {
+    /// Hands the plan to stage 2, which builds the jail and executes the server in it.
+    ///
+    /// # Errors
+    /// [`JailError`]: the layer that does not hold. Nothing is left running then.
+    pub fn finish(self, plan: &Plan) -> Result<Running, JailError> {
+        let Nascent { mut running, report, spec } = self;
+        let bytes = postcard::to_allocvec(&Spec::new(plan, outside(running.full)?)?)
+            .map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
+        if let Some(group) = &mut running.group {
+            group.limit(&plan.limits);
+        }
+        let _told_by_report = File::from(spec).write_all(&bytes);
+        running.report = hear(report, &mut running)?;
+        if let Some(group) = &running.group {
+            group.amend(&mut running.report);
+        }
+        Ok(running)
+    }
+}
+
+fn clone(full: bool, descriptors: &[OwnedFd]) -> Result<(i32, OwnedFd), JailError> {
+    // the others are made by stage 2 itself, on another processor
+    let namespaces = if full { libc::CLONE_NEWUSER | libc::CLONE_NEWPID } else { 0 };
+    let arguments: [&CStr; 3] = [c"mcpjail", stage2::ARGUMENT, if full { c"A" } else { c"B" }];
+    let (uid, gid) = process::user();
+    let (uid_map, gid_map) = (id_map(uid), id_map(gid));
     let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    start(&Start {
+    clone::start(&Start {
         namespaces,
         descriptors: &borrowed,
         arguments: &arguments,
         id_maps: [uid_map.as_bytes(), gid_map.as_bytes()],
         capabilities: super::confine::TO_BUILD,
     })
-    .map_err(|(step, source)| match (step, namespaces) {
-        (_, 0) | (Step::Exec | Step::Descriptors, _) => JailError::Launcher { what: "start stage 2", source },
-        (Step::Clone, _) => {
-            JailError::NoNamespaces { what: "new user, mount, pid, network, ipc and uts namespaces", source }
-        }
-        (Step::IdMap, _) => JailError::NoNamespaces { what: "mapping the user's ids into a user namespace", source },
-        (Step::Capabilities, _) => JailError::NoNamespaces { what: "capabilities inside the user namespace", source },
+    .map_err(|(step, source)| {
+        let what = match (step, namespaces) {
+            (_, 0) | (Step::Exec | Step::Descriptors, _) => {
+                return JailError::Launcher { what: "start stage 2", source };
+            }
+            (Step::Clone, _) => "new user and pid namespaces",
+            (Step::IdMap, _) => "mapping the user's ids into a user namespace",
+            (Step::Capabilities, _) => "capabilities inside the user namespace",
+        };
+        JailError::NoNamespaces { what: what.into(), source }
     })
 }
 
@@ -115,21 +132,16 @@ fn id_map(id: u32) -> String {
 
 /// Namespaces and root of this process, for the proof to compare with.
 fn outside(full: bool) -> Result<Outside, JailError> {
-    let looked = JailError::launcher("look at this process's namespaces");
-    let mut namespaces = Vec::new();
-    if full {
-        for name in [c"user", c"mnt", c"pid", c"net", c"ipc", c"uts", c"cgroup"] {
-            let path =
-                CString::new([b"/proc/self/ns/", name.to_bytes()].concat()).map_err(|_| JailError::Nul("ns".into()))?;
-            let found =
-                fd::open_at(None, &path, libc::O_PATH, 0).and_then(|ns| fd::identity(ns.as_fd())).map_err(&looked)?;
-            namespaces.push((name.to_owned(), found.dev, found.ino));
-        }
-    }
-    let root = fd::open_at(None, c"/", libc::O_PATH, 0).and_then(|root| fd::identity(root.as_fd())).map_err(&looked)?;
-    let effective = caps::sets().map_err(&looked)?.effective;
-    let powerless = !full && effective & (1 << caps::SETPCAP) == 0;
-    Ok(Outside { namespaces, root: (root.dev, root.ino), powerless })
+    let identity = |path: &str| -> Result<(u64, u64), JailError> {
+        let meta = fs::metadata(path).map_err(JailError::launcher("look at this process's namespaces and root"))?;
+        Ok((meta.dev(), meta.ino()))
+    };
+    let names: &[&str] = if full { &["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] } else { &[] };
+    let namespaces = names
+        .iter()
+        .map(|name| identity(&format!("/proc/self/ns/{name}")).map(|(dev, ino)| (name.to_string(), dev, ino)))
+        .collect::<Result<_, _>>()?;
+    Ok(Outside { namespaces, root: identity("/")? })
 }
 
 /// Reads stage 2's report to its end, which is the exec.
@@ -208,16 +220,6 @@ impl Drop for Running {
             let _reaped = self.wait();
         }
     }
-}
-
-/// Tries whether a process in fresh namespaces can be made at all: the cheap half of finding the tier, by doing it.
-///
-/// # Errors
-/// [`JailError::NoNamespaces`] with what was refused.
-pub fn try_namespaces(account: &Account) -> Result<(), JailError> {
-    // stage 2 finds no descriptors and ends at once
-    let (_pid, pidfd) = clone(account, NAMESPACES, &[])?;
-    pidfd::wait(pidfd.as_fd()).map(drop).map_err(JailError::launcher("wait for a trial process"))
 }
 
 /// What a cgroup would be made under, for `doctor`.

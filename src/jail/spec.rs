@@ -1,4 +1,4 @@
-//! The plan in the form that stage 2 executes: C strings and kernel flags, serialised into sealed memory.
+//! The plan in the form that stage 2 executes: C strings and kernel flags, serialised into a pipe that only stage 2 reads.
 
 use super::JailError;
 use crate::config::Tier;
@@ -21,7 +21,7 @@ pub(super) struct Spec {
     pub(super) cwd: CString,
     pub(super) view: Vec<Node>,
     /// Identities of the launcher's namespaces, which the jail's must differ from: name and (device, inode).
-    pub(super) outside: Vec<(CString, u64, u64)>,
+    pub(super) outside: Vec<(String, u64, u64)>,
     /// Identity of the launcher's root directory.
     pub(super) outside_root: (u64, u64),
     pub(super) handled: (u64, u64, u64),
@@ -34,8 +34,6 @@ pub(super) struct Spec {
     pub(super) loopback: bool,
     pub(super) filter: Vec<(u16, u8, u8, u32)>,
     pub(super) keyring: bool,
-    /// Whether the launcher has no capabilities to drop the bounding set with (tier B as an ordinary user).
-    pub(super) powerless: bool,
 }
 
 /// One mount or file of the view.
@@ -68,9 +66,8 @@ pub(super) struct PathRule {
 
 /// What only the launcher knows.
 pub(super) struct Outside {
-    pub(super) namespaces: Vec<(CString, u64, u64)>,
+    pub(super) namespaces: Vec<(String, u64, u64)>,
     pub(super) root: (u64, u64),
-    pub(super) powerless: bool,
 }
 
 impl Spec {
@@ -107,7 +104,6 @@ impl Spec {
             loopback: plan.sockets.value == Sockets::UnixAndInetInside,
             filter: super::bpf::assemble(&policy).into_iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect(),
             keyring: plan.syscalls.iter().any(|s| matches!(s.value.as_str(), "@keyring" | "keyctl")),
-            powerless: outside.powerless,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Stage 2: a fresh, single-threaded process with an empty environment that builds the jail around itself and executes.
 //!
-//! The launcher has cloned it into new namespaces and handed it three descriptors: the sealed spec, the report pipe and
-//! the control socket. It holds none of the launcher's secrets. Order matters here; each line says why it stands where
-//! it does.
+//! The launcher has cloned it into new user and pid namespaces and handed it three descriptors: the pipe on which the
+//! spec will come, the report pipe and the control socket. It holds none of the launcher's secrets. It starts before
+//! there is a plan, so that its own start, its namespaces and its fork cost no time of their own. Order matters here; each
+//! line says why it stands where it does.
 
 use super::confine::{self, failed};
 use super::layer::{Failure, Layer, LayerReport, Message, Status};
@@ -12,23 +13,26 @@ use super::{limits, proof, reaper};
 use crate::sys::fd::{adopt, close_from, close_on_exec_from};
 use crate::sys::landlock::Handled;
 use crate::sys::{net, process, signal};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 /// The hidden subcommand that starts stage 2.
-pub const ARGUMENT: &str = "__stage2";
+pub const ARGUMENT: &CStr = c"__stage2";
 
 pub(super) const SPEC: i32 = 3;
 pub(super) const REPORT: i32 = 4;
 pub(super) const CONTROL: i32 = 5;
 const AFTER: u32 = 6;
+/// What stage 2 makes itself; user and pid namespace are the launcher's clone.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// Builds the jail and executes the server. Never returns: what fails is told through the report pipe.
-pub fn main() -> ! {
+pub fn main(full: bool) -> ! {
     let status = match Pipes::adopt() {
-        Ok((mut pipes, spec, control)) => match run(&mut pipes, spec, control) {
+        Ok((mut pipes, spec, control)) => match run(&mut pipes, spec, control, full) {
             Ok(never) => never,
             Err(failure) => {
                 pipes.send(&Message::Failed(failure));
@@ -59,95 +63,99 @@ impl Pipes {
     }
 }
 
-fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream) -> Result<i32, Failure> {
+fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream, full: bool) -> Result<i32, Failure> {
     // first of all: what the launcher inherited or forgot must not be reachable from anything below
     close_from(AFTER).map_err(failed(Layer::Descriptors, "closing what was inherited"))?;
     close_on_exec_from(3).map_err(failed(Layer::Descriptors, "marking descriptors close-on-exec"))?;
-    let spec = read(spec)?;
     let reaping = |what| failed(Layer::Reaper, what);
-    if spec.full {
+    if full {
         process::die_with_parent(libc::SIGKILL).map_err(reaping("asking for the launcher's death"))?;
     }
     process::set_name(c"mcpjail-init").map_err(reaping("taking a name"))?;
     process::new_session().map_err(reaping("starting a session"))?;
-
-    let mut pid_max = PidMax::Unsupported;
-    if spec.full {
+    if full {
         confine::prove_capabilities_to_build()?;
-        pid_max = root::enter(&spec.view, spec.processes)?;
-        process::set_host_name("mcpjail").map_err(failed(Layer::Namespaces, "setting the host name"))?;
-        if spec.loopback {
-            net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
-        }
+        process::unshare(NAMESPACES)
+            .map_err(failed(Layer::Namespaces, "new mount, network, ipc and uts namespaces"))?;
+        process::set_host_name("mcpjail").map_err(failed(Layer::Namespaces, "the host name of the new namespace"))?;
+    } else {
+        process::adopt_orphans().map_err(reaping("becoming the reaper of orphans"))?;
     }
     // the launcher has put us into our control group, or is gone
     let mut go = [0];
     control.read_exact(&mut go).map_err(reaping("waiting for the launcher"))?;
-    if spec.full {
+    if full {
         // only now, so that the root of the new namespace is the jail's own group
-        process::unshare(libc::CLONE_NEWCGROUP).map_err(failed(Layer::Namespaces, "leaving the cgroup namespace"))?;
-    } else {
-        process::adopt_orphans().map_err(reaping("becoming the reaper of orphans"))?;
+        process::unshare(libc::CLONE_NEWCGROUP).map_err(failed(Layer::Namespaces, "a new cgroup namespace"))?;
     }
-    let rlimits = limits::for_tier(&spec);
-    limits::apply(&rlimits)?;
-    confine::drop_capabilities(spec.powerless)?;
-
-    let handled = Handled { fs: spec.handled.0, net: spec.handled.1, scoped: spec.handled.2 };
-    let ruleset = confine::ruleset(handled, &spec.rules)?;
-    let children = if spec.full { None } else { File::open("/proc/thread-self/children").ok() };
+    let children = if full { None } else { File::open("/proc/thread-self/children").ok() };
     let signals = reaper::block_signals()?;
     let (mut gate_in, mut gate_out) = std::io::pipe().map_err(reaping("making a pipe"))?;
-    let root_user = process::user().0 == 0;
+    // two processes go on from here at once: this one confines itself and waits, the other builds and becomes the server
     match process::fork().map_err(reaping("forking"))? {
         process::Fork::Child => {
             drop((control, gate_out, children, signals));
-            signal::reset_for_exec().map_err(failed(Layer::Exec, "resetting signals"))?;
-            process::new_session().map_err(failed(Layer::Exec, "starting a session"))?;
-            if !spec.full {
-                process::die_with_parent(libc::SIGKILL)
-                    .map_err(failed(Layer::Reaper, "asking for the reaper's death"))?;
-            }
-            let cwd = spec.cwd.to_string_lossy();
-            process::change_directory(&spec.cwd).map_err(failed(
-                Layer::Exec,
-                &format!("the program: the working directory `{cwd}` cannot be entered"),
-            ))?;
-            confine::restrict(&ruleset)?;
-            drop(ruleset);
-            confine::install(&confine::instructions(&spec))?;
-            proof::prove(&spec, &rlimits)?;
-            proof::descriptors()?;
-            // the reaper is confined too, or this process is killed while it waits
-            let mut ready = [0];
-            gate_in.read_exact(&mut ready).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
-            pipes.send(&Message::Report(report(&spec, root_user, pid_max)));
-            let error = process::execute(&spec.program, &spec.argv, &spec.environment);
-            Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
+            server_side(pipes, spec, full, &mut gate_in)
         }
         process::Fork::Parent(server) => {
-            let confined = reaper_side(&spec, &mut gate_out);
-            if let Err(failure) = confined {
+            drop((spec, gate_in));
+            if let Err(failure) = reaper_side(&mut gate_out) {
                 let _it_waits = process::signal(server, libc::SIGKILL);
                 return Err(failure);
             }
-            drop((gate_out, gate_in, ruleset));
+            drop(gate_out);
             pipes.report = None;
             // after this the reaper holds the control socket and its signals, not the server's pipes
-            let reaper = reaper::Reaper { full: spec.full, server, control, signals, children };
+            let reaper = reaper::Reaper { full, server, control, signals, children };
             reaper.close_the_rest();
             reaper.run()
         }
     }
 }
 
-fn reaper_side(spec: &Spec, gate: &mut impl Write) -> Result<(), Failure> {
+/// Builds the jail around itself, proves it and executes.
+fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -> Result<i32, Failure> {
+    signal::reset_for_exec().map_err(failed(Layer::Exec, "resetting signals"))?;
+    process::new_session().map_err(failed(Layer::Exec, "starting a session"))?;
+    if !full {
+        process::die_with_parent(libc::SIGKILL).map_err(failed(Layer::Reaper, "asking for the reaper's death"))?;
+    }
+    let spec = read(spec)?;
+    let mut pid_max = PidMax::Unsupported;
+    if full {
+        pid_max = root::enter(&spec.view, spec.processes)?;
+        if spec.loopback {
+            net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
+        }
+    }
+    let rlimits = limits::for_tier(&spec);
+    limits::apply(&rlimits)?;
+    let powerless = confine::drop_capabilities()?;
+    let handled = Handled { fs: spec.handled.0, net: spec.handled.1, scoped: spec.handled.2 };
+    let ruleset = confine::ruleset(handled, &spec.rules)?;
+    let cwd = spec.cwd.to_string_lossy();
+    process::change_directory(&spec.cwd)
+        .map_err(failed(Layer::Exec, &format!("the program: the working directory `{cwd}` cannot be entered")))?;
+    confine::restrict(&ruleset)?;
+    drop(ruleset);
+    confine::install(&confine::instructions(&spec))?;
+    proof::prove(&spec, &rlimits, powerless)?;
+    proof::descriptors()?;
+    // the reaper is confined too, or this process is killed while it waits
+    gate.read_exact(&mut [0]).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
+    let root_user = process::user().0 == 0;
+    pipes.send(&Message::Report(report(&spec, root_user, pid_max)));
+    let error = process::execute(&spec.program, &spec.argv, &spec.environment);
+    Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
+}
+
+fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
     // the reaper shares the server's user: nobody may look into it or trace it
     process::set_undumpable().map_err(failed(Layer::Reaper, "becoming undumpable"))?;
     if !process::is_undumpable().map_err(failed(Layer::Reaper, "reading whether it is dumpable"))? {
         return Err(Failure { layer: Layer::Reaper, what: "the reaper is still dumpable".into(), errno: 0 });
     }
-    reaper::confine(spec.handled.0, spec.handled.1)?;
+    reaper::confine()?;
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
 }
 

@@ -2,8 +2,7 @@
 
 use super::{check, check_unit, int};
 use std::ffi::CStr;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// What a file is, independent of its name: device and inode numbers, and its type bits.
@@ -44,23 +43,6 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     // SAFETY: `ends` is room for two descriptors.
     check_unit(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }.into())?;
     Ok((own(ends[0].into())?, own(ends[1].into())?))
-}
-
-/// A memory file with these contents, sealed against any change, offset at its start.
-///
-/// # Errors
-/// As memfd_create(2), write(2), fcntl(2).
-pub fn sealed(name: &CStr, contents: &[u8]) -> io::Result<OwnedFd> {
-    // SAFETY: `name` is a C string that outlives the call.
-    let raw = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
-    let mut file = File::from(own(raw.into())?);
-    file.write_all(contents)?;
-    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: adding seals changes no memory of this process.
-    check_unit(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }.into())?;
-    // SAFETY: seeking changes no memory of this process.
-    check_unit(unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_SET) })?;
-    Ok(file.into())
 }
 
 /// A close-on-exec duplicate with a number of at least `least`.
