@@ -117,13 +117,18 @@ pub fn facts(profile: &Profile, loc: &Locations, cwd: PathBuf, private: Option<P
             .map(|p| p.0)
             .collect(),
         machine: MACHINE.iter().filter_map(|path| place(Path::new(path))).map(|p| p.0).collect(),
-        masks: MASKS
-            .iter()
-            .filter_map(|path| fs::symlink_metadata(path).ok().map(|meta| (PathBuf::from(path), meta.is_dir())))
-            .collect(),
+        masks: MASKS.iter().filter_map(|path| mask(path, uid)).collect(),
         persistent_home,
         private,
     })
+}
+
+/// An entry of /proc to cover, if it is there and the jail's user could look into it: the jail has no capability, so for
+/// an ordinary user the file's mode is enough.
+fn mask(path: &str, uid: u32) -> Option<(PathBuf, bool)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    let open = uid == meta.uid() || meta.mode() & 0o007 != 0;
+    open.then(|| (PathBuf::from(path), meta.is_dir()))
 }
 
 /// A path without symlinks, as the jail's own part of a view.

@@ -188,8 +188,23 @@ fn tier(text: &str) -> Result<Tier, String> {
     }
 }
 
+/// `run` alone: a host waits for it, and the whole command line takes several times as long to set up.
+#[derive(Debug, Parser)]
+#[command(name = "mcpjail run", bin_name = "mcpjail run")]
+struct RunOnly {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
 /// Parses the process's arguments, does what they say, and gives the exit code.
 pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == "run")
+        && let Ok(run) = RunOnly::try_parse_from(std::iter::once("mcpjail run".into()).chain(words))
+    {
+        return run::run(&run.args);
+    }
+    // everything else, and whatever is wrong with a `run`
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

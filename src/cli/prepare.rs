@@ -69,17 +69,10 @@ impl Prepared {
     }
 
     /// The plan for a tier. `private` is tier B's private directory.
-    pub(super) fn plan(&self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
-        let facts = facts::facts(&self.profile, &self.loc, self.cwd.clone(), private)?;
-        let inputs = Inputs {
-            profile: self.profile.clone(),
-            command: self.command.clone(),
-            grants: self.grants.clone(),
-            islands: self.islands.clone(),
-            guards: self.guards.clone(),
-            facts,
-            kernel: facts::kernel(),
-        };
+    pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
+        let Prepared { loc, profile, command, grants, islands, guards, cwd } = self;
+        let facts = facts::facts(&profile, &loc, cwd, private)?;
+        let inputs = Inputs { profile, command, grants, islands, guards, facts, kernel: facts::kernel() };
         Ok(plan::build(inputs, tier)?)
     }
 

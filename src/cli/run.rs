@@ -65,14 +65,16 @@ fn start(args: &RunArgs) -> Result<Jailed, Failed> {
     for hint in prepared.hints() {
         note(&hint);
     }
-    match nascent.and_then(|(nascent, streams)| finish(&prepared, first, nascent, streams, args.verbose)) {
-        Err(Refused::Jail(error)) if first == Tier::A && prepared.least_tier() == Tier::B && is_unavailable(&error) => {
+    let least = prepared.least_tier();
+    match nascent.and_then(|(nascent, streams)| finish(prepared, first, nascent, streams, args.verbose)) {
+        Err(Refused::Jail(error)) if first == Tier::A && least == Tier::B && is_unavailable(&error) => {
             note(&format!("running in tier B, which the profile accepts: {}", Failed::from(error).one_line()));
         }
         other => return Ok(other?),
     }
     let (nascent, streams) = Streams::start(Tier::B)?;
-    Ok(finish(&prepared, Tier::B, nascent, streams, args.verbose)?)
+    let prepared = prepare::Prepared::new(&args.target)?;
+    Ok(finish(prepared, Tier::B, nascent, streams, args.verbose)?)
 }
 
 /// Our ends of the server's standard streams.
@@ -93,7 +95,7 @@ impl Streams {
 }
 
 fn finish(
-    prepared: &prepare::Prepared,
+    prepared: prepare::Prepared,
     tier: Tier,
     nascent: Nascent,
     streams: Streams,

@@ -4,7 +4,7 @@
 //! number at installation to find the constant answers; a tree is about eight deep. Layout of the input:
 //! `struct seccomp_data` of seccomp(2): number at 0, architecture at 4, arguments at 16 + 8 × n, low half first.
 
-use crate::plan::syscalls::{Answer, Condition, Policy, Rule};
+use crate::plan::syscalls::{Answer, Case, Policy, Rule};
 use crate::sys::filter::Instruction;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -23,8 +23,6 @@ const ENOSYS: u16 = 38;
 const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xc000_00b7;
-/// Numbers from here on are the x32 ABI's on x86-64 and do not exist elsewhere.
-const NUMBERS_END: u32 = 0x4000_0000;
 
 const fn plain(code: u16, k: u32) -> Instruction {
     Instruction { code, jt: 0, jf: 0, k }
@@ -33,58 +31,83 @@ const fn branch(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
     Instruction { code, jt, jf, k }
 }
 
-/// The program for a policy. Foreign architectures are killed, x32 numbers and unknown ones answered with `ENOSYS`.
+/// The program for a policy. Foreign architectures are killed; unknown numbers, and with them those of x32, which lie above
+/// all others, are answered with `ENOSYS`.
 #[must_use]
 pub fn assemble(policy: &Policy) -> Vec<Instruction> {
-    let mut program =
-        vec![plain(LOAD, 4), branch(IF_EQUAL, ARCHITECTURE, 1, 0), plain(RETURN, KILL_PROCESS), plain(LOAD, 0)];
-    program.extend(tree(&ranges(policy)));
+    let ranges = ranges(policy);
+    let mut program = Vec::with_capacity(1024);
+    program.extend([plain(LOAD, 4), branch(IF_EQUAL, ARCHITECTURE, 1, 0), plain(RETURN, KILL_PROCESS), plain(LOAD, 0)]);
+    emit(&ranges, &mut program);
     program
 }
 
-/// Splits the number line at every change of answer: `(first number, code)`, ordered, starting at 0.
-fn ranges(policy: &Policy) -> Vec<(u32, Vec<Instruction>)> {
-    let unknown = || vec![answer(Answer::Errno(ENOSYS))];
-    let mut ranges = vec![(0, unknown())];
-    let mut push = |first: u32, code: Vec<Instruction>| match ranges.last_mut() {
-        Some((start, last)) if *start == first => *last = code,
-        Some((_, last)) if *last == code => {}
-        _ => ranges.push((first, code)),
+/// Numbers from `first` up to the next range are decided by `rule`; `None` is for numbers without one.
+struct Range<'a> {
+    first: u32,
+    rule: Option<&'a Rule>,
+    /// Instructions of its leaf.
+    len: usize,
+}
+
+/// Splits the number line at every change of rule, starting at 0.
+fn ranges(policy: &Policy) -> Vec<Range<'_>> {
+    let mut ranges: Vec<Range<'_>> = Vec::with_capacity(256);
+    let mut push = |first, rule| match ranges.last() {
+        Some(last) if last.rule == rule => {}
+        _ => ranges.push(Range { first, rule, len: leaf_len(rule) }),
     };
     let mut next = 0;
     for (number, rule) in policy.rules() {
         let Ok(number) = u32::try_from(number) else { continue };
         if number > next {
-            push(next, unknown());
+            push(next, None);
         }
-        push(number, leaf(rule));
+        push(number, Some(rule));
         next = number + 1;
     }
-    push(next, unknown());
-    push(NUMBERS_END, unknown());
-    // merging may have left equal neighbours where a range was replaced
-    ranges.dedup_by(|later, earlier| later.1 == earlier.1);
+    push(next, None);
     ranges
 }
 
-fn tree(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
+/// Instructions of the tree over these ranges: its leaves and one or two for each branch.
+fn tree_len(ranges: &[Range<'_>]) -> usize {
     match ranges {
-        [] => vec![answer(Answer::Errno(ENOSYS))],
-        [(_, code)] => code.clone(),
+        [] => 0,
+        [range] => range.len,
         _ => {
             let (low, high) = ranges.split_at(ranges.len() / 2);
-            let first_high = high.first().map_or(0, |r| r.0);
-            let (low, high) = (tree(low), tree(high));
-            let mut code = match u8::try_from(low.len()) {
-                Ok(skip) => vec![branch(IF_AT_LEAST, first_high, skip, 0)],
-                Err(_) => vec![
+            let low = tree_len(low);
+            low + tree_len(high) + branch_len(low)
+        }
+    }
+}
+
+/// A short jump over the low half, or a long one where it has more instructions than a jump's byte can say.
+fn branch_len(low: usize) -> usize {
+    if low <= usize::from(u8::MAX) { 1 } else { 2 }
+}
+
+fn emit(ranges: &[Range<'_>], program: &mut Vec<Instruction>) {
+    match ranges {
+        [] => {}
+        [range] => match range.rule {
+            Some(rule) => leaf(rule, program),
+            None => program.push(answer(Answer::Errno(ENOSYS))),
+        },
+        _ => {
+            let (low, high) = ranges.split_at(ranges.len() / 2);
+            let first_high = high.first().map_or(0, |range| range.first);
+            let skip = tree_len(low);
+            match u8::try_from(skip) {
+                Ok(skip) => program.push(branch(IF_AT_LEAST, first_high, skip, 0)),
+                Err(_) => program.extend([
                     branch(IF_AT_LEAST, first_high, 0, 1),
-                    plain(JUMP, u32::try_from(low.len()).unwrap_or(u32::MAX)),
-                ],
-            };
-            code.extend(low);
-            code.extend(high);
-            code
+                    plain(JUMP, u32::try_from(skip).unwrap_or(u32::MAX)),
+                ]),
+            }
+            emit(low, program);
+            emit(high, program);
         }
     }
 }
@@ -99,30 +122,28 @@ fn answer(answer: Answer) -> Instruction {
     )
 }
 
-fn leaf(rule: &Rule) -> Vec<Instruction> {
-    let mut code = Vec::new();
-    for case in &rule.cases {
-        // built from its end, so that each condition knows how far the next case is
-        let mut block = vec![answer(case.answer)];
-        for condition in case.when.iter().rev() {
-            let skip = u8::try_from(block.len()).unwrap_or(u8::MAX);
-            let mut test = load(*condition);
-            test.push(branch(IF_EQUAL, condition.value, 0, skip));
-            test.extend(block);
-            block = test;
-        }
-        code.extend(block);
-    }
-    code.push(answer(rule.otherwise));
-    code
+/// Instructions of a leaf: each condition loads, masks unless it looks at all bits, and compares.
+fn leaf_len(rule: Option<&Rule>) -> usize {
+    let case_len = |case: &Case| 1 + case.when.iter().map(|c| if c.mask == u32::MAX { 2 } else { 3 }).sum::<usize>();
+    1 + rule.map_or(0, |rule| rule.cases.iter().map(case_len).sum())
 }
 
-fn load(condition: Condition) -> Vec<Instruction> {
-    let mut code = vec![plain(LOAD, 16 + 8 * u32::from(condition.argument))];
-    if condition.mask != u32::MAX {
-        code.push(plain(AND, condition.mask));
+fn leaf(rule: &Rule, program: &mut Vec<Instruction>) {
+    for case in &rule.cases {
+        let mut left: usize = case.when.iter().map(|c| if c.mask == u32::MAX { 2 } else { 3 }).sum();
+        for condition in &case.when {
+            program.push(plain(LOAD, 16 + 8 * u32::from(condition.argument)));
+            left -= 2;
+            if condition.mask != u32::MAX {
+                program.push(plain(AND, condition.mask));
+                left -= 1;
+            }
+            // to the next case: over the rest of this one's conditions and its answer
+            program.push(branch(IF_EQUAL, condition.value, 0, u8::try_from(left + 1).unwrap_or(u8::MAX)));
+        }
+        program.push(answer(case.answer));
     }
-    code
+    program.push(answer(rule.otherwise));
 }
 
 /// The filter of the reaper: it waits, signals, reaps and exits; everything else is refused.

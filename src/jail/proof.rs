@@ -58,8 +58,8 @@ fn capabilities(powerless: bool) -> Result<(), Failure> {
     if powerless {
         return Ok(()); // without a capability to empty the bounding set; no_new_privs keeps it out of reach
     }
-    if let Some(left) = caps::left_over().map_err(unreadable(layer, "the bounding set"))? {
-        return Err(open(layer, format!("capability {left} is left in the bounding or ambient set")));
+    if let Some(left) = caps::left_in_bounding() {
+        return Err(open(layer, format!("capability {left} is left in the bounding set")));
     }
     match caps::securebits_locked() {
         Ok(true) => Ok(()),

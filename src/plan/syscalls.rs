@@ -4,8 +4,6 @@
 //! `ENOSYS`, so that programs fall back as they do on an older kernel; one that is known to be dangerous is answered
 //! with `EPERM`. Sources: syscalls(2), systemd.exec(5) (`SystemCallFilter`), the attack list in `docs/THREAT_MODEL.md`.
 
-use std::collections::BTreeMap;
-
 /// A system call's name and its number on this architecture.
 pub type Call = (&'static str, i64);
 
@@ -269,40 +267,46 @@ pub enum Sockets {
     PairsOnly,
 }
 
-/// The whole policy: number → rule. What is absent is answered with `ENOSYS`.
+/// The whole policy: rules ordered by number, one a number. What is absent is answered with `ENOSYS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    rules: BTreeMap<i64, Rule>,
+    rules: Vec<(i64, Rule)>,
 }
 
 impl Policy {
     /// The base groups, the groups and calls in `extra` (already validated by [`find`]), and the argument checks.
     #[must_use]
     pub fn new<'a>(sockets: Sockets, extra: impl Iterator<Item = &'a str>) -> Policy {
-        let mut rules: BTreeMap<i64, Rule> = BTreeMap::new();
+        let mut rules: Vec<(i64, Rule)> = Vec::with_capacity(512);
         let mut all = |calls: &[Call], answer: Answer| rules.extend(calls.iter().map(|c| (c.1, Rule::from(answer))));
-        for group in GROUPS.iter().filter(|g| !g.base) {
-            all(group.calls, EPERM);
-        }
-        for calls in [DANGEROUS, DANGEROUS_HERE, DANGEROUS_NEW] {
+        // later entries win: what is refused, what the base allows, what the profile asks for, what arguments decide
+        for calls in
+            GROUPS.iter().filter(|g| !g.base).map(|g| g.calls).chain([DANGEROUS, DANGEROUS_HERE, DANGEROUS_NEW])
+        {
             all(calls, EPERM);
         }
-        for group in GROUPS.iter().filter(|g| g.base) {
-            all(group.calls, Answer::Allow);
+        for calls in GROUPS.iter().filter(|g| g.base).map(|g| g.calls).chain([BASE_HERE, BASE_NEW]) {
+            all(calls, Answer::Allow);
         }
-        all(BASE_HERE, Answer::Allow);
-        all(BASE_NEW, Answer::Allow);
         for name in extra {
             all(find(name).unwrap_or(&[]), Answer::Allow);
         }
         rules.extend(checked(sockets));
-        Policy { rules }
+        Policy::last_of_each(rules)
     }
 
     /// A policy that allows these calls and nothing else.
     #[must_use]
     pub fn only(numbers: &[i64]) -> Policy {
-        Policy { rules: numbers.iter().map(|&number| (number, Rule::from(Answer::Allow))).collect() }
+        Policy::last_of_each(numbers.iter().map(|&number| (number, Rule::from(Answer::Allow))).collect())
+    }
+
+    /// Orders by number and keeps the last of each.
+    fn last_of_each(mut rules: Vec<(i64, Rule)>) -> Policy {
+        rules.reverse();
+        rules.sort_by_key(|(number, _)| *number);
+        rules.dedup_by_key(|(number, _)| *number);
+        Policy { rules }
     }
 
     /// The rules, ordered by number.

@@ -120,23 +120,20 @@ pub fn clear_ambient() -> io::Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs().into(), 0)
 }
 
-/// The highest-numbered capability still in the bounding or ambient set, if any.
-///
-/// # Errors
-/// As prctl(2).
-pub fn left_over() -> io::Result<Option<u32>> {
+/// The highest-numbered capability still in the bounding set, if any. The ambient set is always part of the permitted
+/// one, so an empty permitted set says that it is empty too.
+#[must_use]
+pub fn left_in_bounding() -> Option<u32> {
     let mut left = None;
     for capability in 0..64u32 {
         // SAFETY: reads one bit of this thread's credentials.
-        let bounding = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(capability), 0, 0, 0) };
-        if bounding < 0 {
-            break; // the kernel has no such capability
-        }
-        if bounding > 0 || is_ambient(capability) {
-            left = Some(capability);
+        match unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(capability), 0, 0, 0) } {
+            0 => {}
+            1 => left = Some(capability),
+            _ => break, // the kernel has no such capability
         }
     }
-    Ok(left)
+    left
 }
 
 /// Whether the securebits are those of [`lock_securebits`].
