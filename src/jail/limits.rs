@@ -1,7 +1,6 @@
 //! Resource limits by rlimit: always there, per process; cgroups bound the whole jail where they can be had.
 
 use super::layer::{Failure, Layer, LayerReport, Status};
-use super::spec::Spec;
 use crate::plan::Limits;
 use crate::sys::process;
 
@@ -67,9 +66,9 @@ pub(super) fn prove(rlimits: &[(u32, u64)]) -> Result<(), Failure> {
 
 /// The spec's limits as this tier can set them. In tier B the kernel counts the processes of the user everywhere, so the
 /// limit is put above what runs on the whole machine now.
-pub(super) fn for_tier(spec: &Spec) -> Vec<(u32, u64)> {
-    let mut rlimits = spec.rlimits.clone();
-    if !spec.full {
+pub(super) fn for_tier(rlimits: &[(u32, u64)], full: bool) -> Vec<(u32, u64)> {
+    let mut rlimits = rlimits.to_vec();
+    if !full {
         let running = running_tasks().unwrap_or(1 << 15);
         for (_, value) in rlimits.iter_mut().filter(|(resource, _)| *resource == NPROC) {
             *value = value.saturating_add(running);

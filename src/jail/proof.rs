@@ -5,24 +5,31 @@
 
 use super::layer::{Failure, Layer};
 use super::limits;
-use super::spec::{Action, Spec};
+use super::spec::{Action, Spec, View};
 use crate::sys::{attempt, caps};
 use std::ffi::CString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
 /// Tries everything; the first thing that is not refused as it should be is the failure.
-pub(super) fn prove(spec: &Spec, rlimits: &[(u32, u64)], powerless: bool) -> Result<(), Failure> {
+/// `view` is tier A's, whose namespaces and mounts are proved too.
+pub(super) fn prove(
+    spec: &Spec,
+    view: Option<&View>,
+    loopback: bool,
+    rlimits: &[(u32, u64)],
+    powerless: bool,
+) -> Result<(), Failure> {
     no_new_privs()?;
-    capabilities(powerless && !spec.full)?;
+    capabilities(powerless && view.is_none())?;
     limits::prove(rlimits)?;
-    if spec.full {
+    if let Some(view) = view {
         namespaces(spec)?;
-        mounts(spec)?;
+        mounts(spec, view)?;
     }
     landlock(spec)?;
     seccomp(spec)?;
-    network(spec)
+    network(loopback)
 }
 
 fn open(layer: Layer, what: impl Into<String>) -> Failure {
@@ -78,7 +85,7 @@ fn namespaces(spec: &Spec) -> Result<(), Failure> {
     Ok(())
 }
 
-fn mounts(spec: &Spec) -> Result<(), Failure> {
+fn mounts(spec: &Spec, view: &View) -> Result<(), Failure> {
     let layer = Layer::Mounts;
     let root = std::fs::metadata("/").map_err(unreadable(layer, "the root"))?;
     if (root.dev(), root.ino()) == spec.outside_root {
@@ -87,7 +94,7 @@ fn mounts(spec: &Spec) -> Result<(), Failure> {
     if !attempt::is_read_only(c"/").map_err(unreadable(layer, "the root's flags"))? {
         return Err(open(layer, "the root is writable"));
     }
-    for node in &spec.view {
+    for node in &view.nodes {
         let expected = match &node.action {
             Action::Bind { attributes, .. } => *attributes,
             Action::Tmpfs { attributes, .. } => *attributes,
@@ -117,9 +124,9 @@ fn seccomp(spec: &Spec) -> Result<(), Failure> {
     refused(layer, "a netlink socket", attempt::socket(libc::AF_NETLINK, libc::SOCK_RAW, 0), libc::EAFNOSUPPORT)
 }
 
-fn network(spec: &Spec) -> Result<(), Failure> {
+fn network(loopback: bool) -> Result<(), Failure> {
     let layer = Layer::Network;
-    if !spec.loopback {
+    if !loopback {
         return refused(
             layer,
             "an internet socket",

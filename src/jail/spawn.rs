@@ -2,7 +2,7 @@
 
 use super::cgroup::Group;
 use super::layer::{Failure, JailError, Layer, LayerReport, Message};
-use super::spec::{Outside, Spec};
+use super::spec::{self, Outside, Spec, View};
 use super::{reaper, stage2};
 use crate::config::Tier;
 use crate::plan::Plan;
@@ -85,12 +85,13 @@ impl Nascent {
     /// [`JailError`]: the layer that does not hold. Nothing is left running then.
     pub fn finish(self, plan: &Plan) -> Result<Running, JailError> {
         let Nascent { mut running, report, spec } = self;
-        let bytes = postcard::to_allocvec(&Spec::new(plan, outside(running.full)?)?)
-            .map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
+        let mut pipe = File::from(spec);
+        spec::send(&View::new(plan)?, &mut pipe)?;
         if let Some(group) = &mut running.group {
             group.limit(&plan.limits);
         }
-        let _told_by_report = File::from(spec).write_all(&bytes);
+        spec::send(&Spec::new(plan, outside(running.full)?)?, &mut pipe)?;
+        drop(pipe);
         running.report = hear(report, &mut running)?;
         if let Some(group) = &running.group {
             group.amend(&mut running.report);

@@ -1,25 +1,33 @@
 //! The plan in the form that stage 2 executes: C strings and kernel flags, serialised into a pipe that only stage 2 reads.
 
 use super::JailError;
-use crate::config::Tier;
 use crate::plan::syscalls::{Policy, Sockets};
 use crate::plan::{Mount, Plan, Step};
 use crate::sys::landlock::Handled;
 use crate::sys::mount::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsStr};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What stage 2 does, in order.
+/// The first part: what the root file system is built from. It is sent before the second is made, so that building and
+/// the rest of the launcher's work go on at once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct View {
+    pub(super) nodes: Vec<Node>,
+    /// Processes the jail's pid namespace may hold, where the kernel can say so.
+    pub(super) processes: u64,
+    pub(super) loopback: bool,
+}
+
+/// The second part: the walls, the proof and the program.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Spec {
-    pub(super) full: bool,
     pub(super) program: CString,
     pub(super) argv: Vec<CString>,
     pub(super) environment: Vec<CString>,
     pub(super) cwd: CString,
-    pub(super) view: Vec<Node>,
     /// Identities of the launcher's namespaces, which the jail's must differ from: name and (device, inode).
     pub(super) outside: Vec<(String, u64, u64)>,
     /// Identity of the launcher's root directory.
@@ -29,9 +37,6 @@ pub(super) struct Spec {
     pub(super) canary: CString,
     /// Resource, value; applied as the lesser of it and the present hard limit.
     pub(super) rlimits: Vec<(u32, u64)>,
-    /// Processes the jail's pid namespace may hold, where the kernel can say so.
-    pub(super) processes: u64,
-    pub(super) loopback: bool,
     pub(super) filter: Vec<(u16, u8, u8, u32)>,
     pub(super) keyring: bool,
 }
@@ -70,6 +75,18 @@ pub(super) struct Outside {
     pub(super) root: (u64, u64),
 }
 
+impl View {
+    /// # Errors
+    /// [`JailError::Nul`].
+    pub(super) fn new(plan: &Plan) -> Result<View, JailError> {
+        Ok(View {
+            nodes: plan.view.iter().map(node).collect::<Result<_, _>>()?,
+            processes: plan.limits.processes.value,
+            loopback: plan.sockets.value == Sockets::UnixAndInetInside,
+        })
+    }
+}
+
 impl Spec {
     /// # Errors
     /// [`JailError::Nul`].
@@ -88,24 +105,44 @@ impl Spec {
         };
         let handled = handled(plan);
         Ok(Spec {
-            full: plan.tier == Tier::A,
             program: c_path(&plan.program)?,
             argv: plan.argv.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?,
             environment,
             cwd: c_path(&plan.cwd)?,
-            view: plan.view.iter().map(node).collect::<Result<_, _>>()?,
             outside: outside.namespaces,
             outside_root: outside.root,
             handled: (handled.fs, handled.net, handled.scoped),
             rules: plan.rules.iter().map(rule).collect::<Result<_, _>>()?,
             canary: c_path(&plan.canary)?,
             rlimits: super::limits::rlimits(&plan.limits),
-            processes: plan.limits.processes.value,
-            loopback: plan.sockets.value == Sockets::UnixAndInetInside,
             filter: super::bpf::assemble(&policy).into_iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect(),
             keyring: plan.syscalls.iter().any(|s| matches!(s.value.as_str(), "@keyring" | "keyctl")),
         })
     }
+}
+
+/// Puts a part into the pipe: its length, then itself.
+///
+/// # Errors
+/// [`JailError::Vanished`] when it cannot be written down. A reader that is gone is no error: its report says why.
+pub(super) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), JailError> {
+    let bytes =
+        postcard::to_allocvec(part).map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
+    let length = u32::try_from(bytes.len()).map_err(|_| JailError::Vanished("the plan is too long".into()))?;
+    let _told_by_report = pipe.write_all(&length.to_le_bytes()).and_then(|()| pipe.write_all(&bytes));
+    Ok(())
+}
+
+/// Takes the next part out of the pipe.
+///
+/// # Errors
+/// As read(2); `InvalidData` for what is no such part.
+pub(super) fn receive<T: serde::de::DeserializeOwned>(pipe: &mut impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    pipe.read_exact(&mut length)?;
+    let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?];
+    pipe.read_exact(&mut bytes)?;
+    postcard::from_bytes(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// All file rights; TCP wherever no inet socket is granted; abstract sockets and signals.

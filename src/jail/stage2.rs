@@ -8,7 +8,7 @@
 use super::confine::{self, failed};
 use super::layer::{Failure, Layer, LayerReport, Message, Status};
 use super::root::{self, PidMax};
-use super::spec::Spec;
+use super::spec::{self, Spec, View};
 use super::{limits, proof, reaper};
 use crate::sys::fd::{adopt, close_from, close_on_exec_from};
 use crate::sys::landlock::Handled;
@@ -120,15 +120,18 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     if !full {
         process::die_with_parent(libc::SIGKILL).map_err(failed(Layer::Reaper, "asking for the reaper's death"))?;
     }
-    let spec = read(spec)?;
+    let mut pipe = File::from(spec);
+    let view: View = spec::receive(&mut pipe).map_err(failed(Layer::Exec, "the program: no plan has come"))?;
     let mut pid_max = PidMax::Unsupported;
     if full {
-        pid_max = root::enter(&spec.view, spec.processes)?;
-        if spec.loopback {
+        pid_max = root::enter(&view.nodes, view.processes)?;
+        if view.loopback {
             net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
         }
     }
-    let rlimits = limits::for_tier(&spec);
+    let spec: Spec = spec::receive(&mut pipe).map_err(failed(Layer::Exec, "the program: half of the plan has come"))?;
+    drop(pipe);
+    let rlimits = limits::for_tier(&spec.rlimits, full);
     limits::apply(&rlimits)?;
     let powerless = confine::drop_capabilities()?;
     let handled = Handled { fs: spec.handled.0, net: spec.handled.1, scoped: spec.handled.2 };
@@ -139,12 +142,12 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     confine::restrict(&ruleset)?;
     drop(ruleset);
     confine::install(&confine::instructions(&spec))?;
-    proof::prove(&spec, &rlimits, powerless)?;
+    proof::prove(&spec, full.then_some(&view), view.loopback, &rlimits, powerless)?;
     proof::descriptors()?;
     // the reaper is confined too, or this process is killed while it waits
     gate.read_exact(&mut [0]).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
     let root_user = process::user().0 == 0;
-    pipes.send(&Message::Report(report(&spec, root_user, pid_max)));
+    pipes.send(&Message::Report(report(full, root_user, pid_max)));
     let error = process::execute(&spec.program, &spec.argv, &spec.environment);
     Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
 }
@@ -159,24 +162,14 @@ fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
 }
 
-fn read(spec: OwnedFd) -> Result<Spec, Failure> {
-    let mut bytes = Vec::new();
-    File::from(spec).read_to_end(&mut bytes).map_err(failed(Layer::Exec, "reading the spec"))?;
-    postcard::from_bytes(&bytes).map_err(|error| Failure {
-        layer: Layer::Exec,
-        what: format!("understanding the spec: {error}"),
-        errno: 0,
-    })
-}
-
-fn report(spec: &Spec, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
+fn report(full: bool, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
     let line = |layer: Layer, on: bool| LayerReport {
         name: layer.to_string(),
         status: if on { Status::Enforced } else { Status::Off },
     };
     let mut lines = vec![
-        line(Layer::Namespaces, spec.full),
-        line(Layer::Mounts, spec.full),
+        line(Layer::Namespaces, full),
+        line(Layer::Mounts, full),
         line(Layer::Network, true),
         line(Layer::NoNewPrivs, true),
         line(Layer::Capabilities, true),
@@ -184,6 +177,6 @@ fn report(spec: &Spec, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
         line(Layer::Seccomp, true),
         line(Layer::Limits, true),
     ];
-    lines.extend(limits::report(spec.full, root_user, pid_max == PidMax::Set));
+    lines.extend(limits::report(full, root_user, pid_max == PidMax::Set));
     lines
 }
