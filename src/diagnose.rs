@@ -34,3 +34,23 @@ pub trait Diagnose: std::error::Error + Send + Sync + 'static {
         None
     }
 }
+
+/// Text that a person's terminal shows as it is: no name on disk can move the cursor, colour a line or forge one.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let spelt = |c: char| if c.is_control() || turns(c) { c.escape_default().collect() } else { String::from(c) };
+    text.chars().map(spelt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        assert_eq!(printable("a\n  read  /b\x1b[31m\u{202e}"), r"a\n  read  /b\u{1b}[31m\u{202e}");
+        assert_eq!(printable("Ünï/ 日本"), "Ünï/ 日本");
+    }
+}

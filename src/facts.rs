@@ -12,7 +12,7 @@ const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"
 /// Node's `os.cpus()`, glibc's `sysconf` and thread pools size themselves by it.
 const MACHINE: [&str; 1] = ["/sys/devices/system/cpu"];
 /// Entries of /proc that tell about the machine or its other users, or that only file modes protect from uid 0.
-const MASKS: [&str; 17] = [
+const MASKS: [&str; 21] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/bus",
@@ -22,11 +22,15 @@ const MASKS: [&str; 17] = [
     "/proc/key-users",
     "/proc/keys",
     "/proc/kmsg",
+    "/proc/kpagecgroup",
     "/proc/kpagecount",
+    "/proc/kpageflags",
     "/proc/latency_stats",
     "/proc/modules",
+    "/proc/pagetypeinfo",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/slabinfo",
     "/proc/sysrq-trigger",
     "/proc/timer_list",
     "/proc/vmallocinfo",

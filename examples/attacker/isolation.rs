@@ -5,8 +5,13 @@ use crate::report::{Params, Report};
 use serde_json::json;
 use std::os::unix::ffi::OsStrExt;
 
-pub(crate) const ATTACKS: &[(&str, Attack)] =
-    &[("environment", environment), ("variables", variables), ("own-descriptors", own_descriptors), ("ps", ps)];
+pub(crate) const ATTACKS: &[(&str, Attack)] = &[
+    ("ipc", ipc),
+    ("environment", environment),
+    ("variables", variables),
+    ("own-descriptors", own_descriptors),
+    ("ps", ps),
+];
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
@@ -95,4 +100,20 @@ fn ps(params: &Params, report: &mut Report) {
     report.found("by-marker", (!marked.is_empty()).then(|| marked.into()));
     // A jail holds its init, the server, this child and perhaps one sibling; far more means the machine's list.
     report.found("many", (seen.len() > 8).then(|| seen.len().into()));
+}
+
+/// System V memory, semaphores and queues: they have no path, only an ipc namespace keeps them apart.
+fn ipc(_params: &Params, report: &mut Report) {
+    let mode = libc::IPC_CREAT | 0o600;
+    let memory = call!(libc::SYS_shmget, libc::IPC_PRIVATE, 4096, mode);
+    report.step("shared-memory", memory);
+    let number = memory.unwrap_or(-1);
+    report.step("attach", call!(libc::SYS_shmat, number, 0, 0));
+    report.step("remove-memory", call!(libc::SYS_shmctl, number, libc::IPC_RMID, 0));
+    let semaphores = call!(libc::SYS_semget, libc::IPC_PRIVATE, 1, mode);
+    report.step("semaphores", semaphores);
+    report.step("remove-semaphores", call!(libc::SYS_semctl, semaphores.unwrap_or(-1), 0, libc::IPC_RMID, 0));
+    let queue = call!(libc::SYS_msgget, libc::IPC_PRIVATE, mode);
+    report.step("queue", queue);
+    report.step("remove-queue", call!(libc::SYS_msgctl, queue.unwrap_or(-1), libc::IPC_RMID, 0));
 }

@@ -94,15 +94,23 @@ fn unix_connect(params: &Params, report: &mut Report) {
             close(fd);
             outcome
         });
-        report.step(
-            format!("datagram:{name}"),
-            match sent {
-                // The name was reached, its type differs: as good as a connection.
-                Err(libc::EPROTOTYPE) => Ok(0),
-                other => other,
-            },
-        );
+        // The name was reached, its type differs: as good as a connection.
+        let reached = |sent| if sent == Err(libc::EPROTOTYPE) { Ok(0) } else { sent };
+        report.step(format!("datagram:{name}"), reached(sent));
+        for (how, kind) in [("pair", libc::SOCK_DGRAM), ("raw-pair", libc::SOCK_RAW)] {
+            report.step(format!("datagram-of-{how}:{name}"), reached(send_from_pair(kind, path.as_bytes())));
+        }
     }
+}
+
+/// Half of a pair has a peer, and can be sent elsewhere all the same.
+fn send_from_pair(kind: i32, name: &[u8]) -> Sys {
+    let mut pair = [0i32; 2];
+    call!(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, pair.as_mut_ptr())?;
+    let (address, length) = address(name);
+    let sent = call!(libc::SYS_sendto, pair[0], c"x".as_ptr(), 1, 0, &raw const address, length);
+    pair.into_iter().for_each(|fd| close(fd.into()));
+    sent
 }
 
 /// Abstract names have no path and no mode; only a network namespace or Landlock keeps them apart.

@@ -1,6 +1,6 @@
 //! What is printed and how an error looks. Standard output belongs to JSON-RPC under `run`; messages go to stderr.
 
-use crate::diagnose::{Diagnose, Exit};
+use crate::diagnose::{Diagnose, Exit, printable};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -66,22 +66,28 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 
 /// Prints the error to stderr and gives its exit code.
 pub(super) fn fail(error: &Failed) -> ExitCode {
-    let mut text = format!("{RED}error[{}]{RED:#}: {BOLD}{}{BOLD:#}\n", error.0.code(), error.0);
+    let message = lines(&error.0.to_string());
+    let mut text = format!("{RED}error[{}]{RED:#}: {BOLD}{message}{BOLD:#}\n", error.0.code());
     let mut source = error.0.source();
     while let Some(cause) = source {
-        let _never_fails = writeln!(text, "  caused by: {cause}");
+        let _never_fails = writeln!(text, "  caused by: {}", lines(&cause.to_string()));
         source = cause.source();
     }
     if let Some(hint) = error.0.hint() {
-        let _never_fails = writeln!(text, "\nhint: {hint}");
+        let _never_fails = writeln!(text, "\nhint: {}", lines(&hint));
     }
     let _nobody_reads = anstream::stderr().write_all(text.as_bytes());
     ExitCode::from(error.0.exit() as u8)
 }
 
+/// Text of several lines, each made printable.
+fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
 /// A line on stderr that is no error.
 pub(super) fn note(text: &str) {
-    let _nobody_reads = writeln!(anstream::stderr(), "mcpjail: {text}");
+    let _nobody_reads = writeln!(anstream::stderr(), "mcpjail: {}", printable(text));
 }
 
 /// Prints to stdout. A reader that went away (`| head`) is success.

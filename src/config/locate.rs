@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
@@ -85,6 +86,14 @@ impl Locator {
         if let Some(home) = protected.home()
             && let Ok(found) = walker.walk(&home)
         {
+            // a bind mount shows them under other names: `/run/host` in a container, a chroot's parts
+            if let Ok(root) = fs::symlink_metadata("/") {
+                protected.add_above((root.dev(), root.ino()), PathBuf::from("/"));
+            }
+            let above: Vec<&Path> = found.canonical.ancestors().collect();
+            for (path, object) in above.iter().rev().skip(1).zip(&found.objects) {
+                protected.add_above(*object, path.to_path_buf());
+            }
             protected.add_home(found.canonical);
         }
         let mut locator = Locator { protected, walker, writing: false };
@@ -256,7 +265,7 @@ mod tests {
     use super::*;
     use crate::diagnose::Diagnose;
     use std::ffi::OsStr;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
@@ -347,6 +356,31 @@ mod tests {
         let dangling = f.link("nowhere", "dangling");
         assert_eq!(f.code(dangling, Access::Read), "grant-missing");
         assert_eq!(f.code(&file, Access::List), "bad-value");
+    }
+
+    #[test]
+    fn the_home_and_the_root_by_another_name() {
+        let f = Fixture::new();
+        let loc = locations(f.home.to_str().unwrap());
+        let locator = Locator::new(Protected::new(&loc));
+        let object = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).unwrap();
+        let grant = PathGrant {
+            path: "/mnt/x".into(),
+            written: "/mnt/x".to_owned(),
+            dangerous: false,
+            optional: false,
+            origin: Origin { source: Source::Command, line: None },
+        };
+        // as a bind mount would show them: the path says nothing, the object all
+        let checked = |objects: &[(u64, u64)]| {
+            locator.protected.check_found(&grant, Access::List, Path::new("/mnt/x"), &[], objects)
+        };
+        let mnt = (0, 0);
+        for path in [Path::new("/"), f.home.parent().unwrap(), &f.home] {
+            assert_eq!(checked(&[mnt, object(path)]).unwrap_err().code(), "protected-path", "{}", path.display());
+        }
+        let notes = f.dir("notes");
+        assert!(checked(&[mnt, object(&f.home), object(&notes)]).is_ok(), "what lies in the home has its own rules");
     }
 
     #[test]

@@ -236,7 +236,8 @@ impl Protected {
         let find = |object, relation| {
             let Guarded { path, rule } = self.objects.get(object)?;
             let stopped = rule.stops == Stops::Any || access == Access::Write;
-            stopped.then(|| Hit { protected: path.clone(), relation, reason: rule.why, policy: None })
+            let counts = relation == Relation::Same || rule.reach == Reach::Tree;
+            (stopped && counts).then(|| Hit { protected: path.clone(), relation, reason: rule.why, policy: None })
         };
         find(last, Relation::Same).or_else(|| folders.iter().find_map(|folder| find(folder, Relation::Below)))
     }
@@ -263,6 +264,12 @@ impl Protected {
         if !self.homes.contains(&canonical) {
             self.homes.push(canonical);
         }
+    }
+
+    /// An object that may not be granted itself, by whatever name: the root, the home and what lies between.
+    pub(super) fn add_above(&mut self, object: (u64, u64), path: PathBuf) {
+        let rule = Rule { path: "", reach: Reach::Itself, stops: Stops::Any, why: HOME_REASON };
+        self.objects.entry(object).or_insert(Guarded { path, rule });
     }
 
     pub(super) fn add_object(&mut self, object: (u64, u64), canonical: PathBuf, place: Guarded) {

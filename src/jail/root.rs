@@ -8,6 +8,7 @@ use super::layer::{Failure, Layer};
 use super::spec::{Action, Node};
 use crate::sys::fd::{self, Identity};
 use crate::sys::mount::{self, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
+use crate::sys::process;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
@@ -70,6 +71,12 @@ fn prove_root(root: BorrowedFd<'_>) -> Result<(), Failure> {
 pub(super) enum PidMax {
     Set,
     Unsupported,
+}
+
+/// Whether a pid namespace has a `pid_max` of its own. Nothing on the file tells; so by version, where a kernel that got
+/// the change earlier only misses a limit.
+fn has_own_pid_max(release: (u32, u32)) -> bool {
+    release >= (6, 14)
 }
 
 fn tmpfs(size: &CStr, mode: &CStr, attributes: u64) -> io::Result<OwnedFd> {
@@ -172,8 +179,13 @@ impl Builder<'_> {
         set(c"sys/user/max_user_namespaces", "0").map_err(failed("writing", c"/proc/sys/user/max_user_namespaces"))?;
         // the out-of-memory killer takes the jail before anything else of the user's
         let _advisory = set(c"self/oom_score_adj", "500");
-        // numbers below 300 are given out only once, so this many more are left for good
-        let pid_max = set(c"sys/kernel/pid_max", &(processes + 300).to_string());
+        // before Linux 6.14 this file is the whole machine's, and uid 0 may write it without any capability
+        let pid_max = if process::release().is_some_and(has_own_pid_max) {
+            // numbers below 300 are given out only once, so this many more are left for good
+            set(c"sys/kernel/pid_max", &(processes + 300).to_string())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ENOSYS))
+        };
         mount::set_attributes(tree.as_fd(), attributes | READ_ONLY, false).map_err(failed("making read-only", path))?;
         self.attach(&tree, path)?;
         Ok(if pid_max.is_ok() { PidMax::Set } else { PidMax::Unsupported })
@@ -200,5 +212,16 @@ impl Builder<'_> {
         let attributes = READ_ONLY | NO_SUID | NO_DEV | NO_EXEC;
         mount::set_attributes(tree.as_fd(), attributes, false).map_err(failed("restricting the cover of", path))?;
         self.attach(&tree, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_s_pid_max_is_left_alone() {
+        assert!([(5, 13), (6, 8), (6, 13)].into_iter().all(|release| !has_own_pid_max(release)));
+        assert!([(6, 14), (6, 18), (7, 0)].into_iter().all(has_own_pid_max));
     }
 }

@@ -8,6 +8,7 @@ use crate::config::Tier;
 use crate::plan::Plan;
 use crate::relay::{ServerExit, ServerProcess};
 use crate::sys::clone::{self, Start, Step};
+use crate::sys::poll::{Interest, wait_for};
 use crate::sys::process::{self, Ended};
 use crate::sys::{fd, pidfd};
 use std::ffi::CStr;
@@ -16,6 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 /// The server's ends of its standard descriptors.
 pub struct Stdio {
@@ -47,6 +49,8 @@ pub struct Nascent {
     spec: OwnedFd,
 }
 
+/// How long the end of a jail that is dropped may take before its reaper is killed.
+const REAPING: Duration = Duration::from_secs(2);
 /// Descriptors for stage 2 are moved above those numbers they will be placed at.
 const ABOVE: i32 = 10;
 
@@ -192,7 +196,10 @@ impl ServerProcess for Running {
             return pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         }
         // tier B's reaper takes this as the launcher's end and kills its descendants before itself
-        self.control.shutdown(std::net::Shutdown::Write)
+        self.control.shutdown(std::net::Shutdown::Write)?;
+        // where Landlock does not scope signals the server may have stopped it
+        let _gone = pidfd::send_signal(self.pidfd.as_fd(), libc::SIGCONT);
+        Ok(())
     }
 
     fn wait(&mut self) -> io::Result<ServerExit> {
@@ -216,10 +223,16 @@ impl ServerProcess for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.ended {
-            let _gone = self.kill();
-            let _reaped = self.wait();
+        if self.ended {
+            return;
         }
+        let _gone = self.kill();
+        // tier B's reaper kills on request, unless somebody keeps stopping it; its death is the server's then
+        let soon = Instant::now() + REAPING;
+        if !wait_for(self.pidfd.as_fd(), Interest::Read, Some(soon)).unwrap_or(false) {
+            let _gone = pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        }
+        let _reaped = self.wait();
     }
 }
 

@@ -79,7 +79,12 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
                 unenforced.push(format!("`{}` stays writable ({})", guard.canonical.display(), guard.origin));
             }
             unenforced.push("names, sizes and times of files outside the grants stay visible".into());
+            unenforced.push("modes, times and attributes of every file of this user can be changed".into());
             unenforced.push("other processes and their command lines are not hidden".into());
+            unenforced.push("the size of private storage (`tmp`) is not limited".into());
+            if kernel.landlock_abi < 3 {
+                unenforced.push("every file that this user may write can be truncated (Linux 6.2 stops it)".into());
+            }
             if facts.account.uid == 0 {
                 unenforced.push("files of /proc that only root may read stay readable to uid 0".into());
             }

@@ -3,6 +3,7 @@
 use super::syscalls::{GROUPS, Sockets};
 use super::{Mount, Plan, Step};
 use crate::config::{Origin, Source, Tier};
+use crate::diagnose::printable;
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
 
@@ -16,9 +17,9 @@ const NAMESPACES: &str = "user, mount, pid, network, ipc, uts, cgroup";
 pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let o = &mut out;
-    writeln!(o, "command    {}", command_line(plan))?;
+    writeln!(o, "command    {}", printable(&command_line(plan)))?;
     for step in &plan.trail {
-        writeln!(o, "           {step}")?;
+        writeln!(o, "           {}", printable(step))?;
     }
     writeln!(o, "profiles   {}", plan.used.join(" < "))?;
     let least = &plan.least_tier;
@@ -27,8 +28,8 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
         Tier::A => writeln!(o, "isolation  new {NAMESPACES} namespaces; no capabilities; no new privileges")?,
         Tier::B => writeln!(o, "isolation  no namespaces; no capabilities; no new privileges")?,
     }
-    writeln!(o, "directory  {}", plan.cwd.display())?;
-    writeln!(o, "ids        uid {} gid {} as `{}`", plan.account.uid, plan.account.gid, plan.account.user)?;
+    writeln!(o, "directory  {}", printable(&plan.cwd.to_string_lossy()))?;
+    writeln!(o, "ids        uid {} gid {} as `{}`", plan.account.uid, plan.account.gid, printable(&plan.account.user))?;
     if plan.tier == Tier::A {
         writeln!(o, "\nfiles (everything else does not exist)")?;
         for mount in plan.view.iter().filter(|mount| !matches!(mount.step, Step::Directory { .. })) {
@@ -61,14 +62,15 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     if !plan.unenforced.is_empty() {
         writeln!(o, "\nnot enforced here")?;
         for line in &plan.unenforced {
-            writeln!(o, "  {line}")?;
+            writeln!(o, "  {}", printable(line))?;
         }
     }
     Ok(out)
 }
 
 fn row(out: &mut String, kind: impl fmt::Display, what: &dyn fmt::Display, origin: &Origin) -> fmt::Result {
-    let (kind, what) = (kind.to_string(), what.to_string());
+    let (kind, what) = (printable(&kind.to_string()), printable(&what.to_string()));
+    let origin = printable(&origin.to_string());
     writeln!(out, "  {kind:<12} {what:<46} {origin}")
 }
 

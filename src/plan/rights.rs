@@ -109,7 +109,8 @@ impl Rights {
         add(self.device, IOCTL_DEV);
         // device nodes are never made: seccomp and the missing capability refuse them as well
         let make = MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_SYM;
-        add(self.write, make | REMOVE_DIR | REMOVE_FILE | REFER | RESOLVE_UNIX);
+        // no grant reaches a socket: the server's own need no right, and every other is a door out of the jail
+        add(self.write, make | REMOVE_DIR | REMOVE_FILE | REFER);
         bits & handled(abi) & if directory { u64::MAX } else { ON_FILES }
     }
 
@@ -139,6 +140,13 @@ mod tests {
         assert_eq!(bits, READ_FILE | READ_DIR);
         assert_eq!(Rights::from(Access::List).landlock(9, true), READ_DIR);
         assert_eq!(Rights::from(Access::Exec).landlock(9, false), READ_FILE | EXECUTE);
+    }
+
+    #[test]
+    fn no_grant_reaches_the_sockets_of_others() {
+        let all = Rights { list: true, read: true, exec: true, write: true, device: true };
+        assert_eq!(all.landlock(9, true) & RESOLVE_UNIX, 0);
+        assert_eq!(handled(9) & RESOLVE_UNIX, RESOLVE_UNIX);
     }
 
     #[test]

@@ -355,6 +355,7 @@ fn checked(sockets: Sockets) -> Vec<(i64, Rule)> {
     const SEQPACKET: u32 = 5;
     const FAST_OPEN: u32 = 0x2000_0000;
     const TCP: u32 = 6;
+    const SET_USER_ID: u32 = 0o4000;
 
     let flagged = |argument: u8, bits: &[u32], answer: Answer| -> Vec<Case> {
         bits.iter().map(|&bit| case(&[masked(argument, bit, bit)], answer)).collect()
@@ -378,19 +379,25 @@ fn checked(sockets: Sockets) -> Vec<(i64, Rule)> {
         ],
         Sockets::UnixInside | Sockets::PairsOnly => vec![case(&[equals(0, family)], EACCES)],
     });
+    // a datagram socket of a pair can be sent to any address as well, and AF_UNIX makes a datagram socket of a raw one
+    let pairs = match sockets {
+        Sockets::PairsOnly => unix.clone(),
+        Sockets::UnixInside | Sockets::UnixAndInetInside => vec![case(&[equals(0, UNIX)], Answer::Allow)],
+    };
     let connect = if sockets == Sockets::PairsOnly { EACCES } else { Answer::Allow };
     let terminal = [0x5412, 0x541c, 0x541d, 0x5423]; // TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD
     let device_nodes = |argument: u8| {
         let types = [0x2000, 0x6000].map(|kind| case(&[masked(argument, 0xf000, kind)], EPERM));
         rule(&types, Answer::Allow)
     };
+    let no_setuid = |argument: u8| rule(&flagged(argument, &[SET_USER_ID], EPERM), Answer::Allow);
     let no_fast_open = |argument: u8| rule(&flagged(argument, &[FAST_OPEN], EPERM), Answer::Allow);
 
     let mut checked = vec![
         (libc::SYS_clone, rule(&flagged(0, &NAMESPACES, EPERM), Answer::Allow)),
         (435, Rule::from(ENOSYS)), // clone3: its flags lie in memory, where no filter can look; libc falls back
         (libc::SYS_socket, rule(&[unix, inet.concat()].concat(), EAFNOSUPPORT)),
-        (libc::SYS_socketpair, rule(&[case(&[equals(0, UNIX)], Answer::Allow)], EAFNOSUPPORT)),
+        (libc::SYS_socketpair, rule(&pairs, EAFNOSUPPORT)),
         (libc::SYS_connect, Rule::from(connect)),
         (libc::SYS_sendto, no_fast_open(3)),
         (libc::SYS_sendmsg, no_fast_open(2)),
@@ -403,15 +410,78 @@ fn checked(sockets: Sockets) -> Vec<(i64, Rule)> {
         (libc::SYS_ioctl, rule(&terminal.map(|command| case(&[equals(1, command)], EPERM)), Answer::Allow)),
         (libc::SYS_personality, rule(&[0, u32::MAX].map(|value| case(&[equals(0, value)], Answer::Allow)), EPERM)),
         (libc::SYS_mknodat, device_nodes(2)),
+        // a program that runs as this user for whoever starts it, outside; one made with the bit loses it when written to
+        (libc::SYS_fchmod, no_setuid(1)),
+        (libc::SYS_fchmodat, no_setuid(2)),
+        (452, no_setuid(2)), // fchmodat2
     ];
     #[cfg(target_arch = "x86_64")]
-    checked.push((libc::SYS_mknod, device_nodes(1)));
+    checked.extend([(libc::SYS_mknod, device_nodes(1)), (libc::SYS_chmod, no_setuid(1))]);
+    if sockets == Sockets::PairsOnly {
+        checked.extend(shared_with_the_machine());
+    }
     checked
+}
+
+/// What tier B, which has no ipc and pid namespace, must refuse: neither Landlock nor the file system stands in between.
+fn shared_with_the_machine() -> Vec<(i64, Rule)> {
+    const OWN_PROCESS: u32 = 0; // PRIO_PROCESS
+    const OWN_THREAD: u32 = 1; // IOPRIO_WHO_PROCESS
+    // memory, queues and semaphores of everything that runs as this user; Landlock stops mq_open but not mq_unlink
+    let shared = calls![SYS_shmget SYS_shmat SYS_shmctl SYS_semget SYS_semop SYS_semtimedop SYS_semctl SYS_msgget SYS_msgsnd
+        SYS_msgrcv SYS_msgctl SYS_mq_open SYS_mq_unlink];
+    let mut rules: Vec<(i64, Rule)> = shared.iter().map(|call| (call.1, Rule::from(EACCES))).collect();
+    rules.extend([
+        // a limit of no processor time is a SIGKILL that Landlock's scope of signals does not see
+        (libc::SYS_prlimit64, rule(&[case(&[equals(0, 0)], Answer::Allow)], EPERM)),
+        (libc::SYS_setpriority, rule(&[case(&[equals(0, OWN_PROCESS), equals(1, 0)], Answer::Allow)], EPERM)),
+        (libc::SYS_ioprio_set, rule(&[case(&[equals(0, OWN_THREAD), equals(1, 0)], Answer::Allow)], EPERM)),
+    ]);
+    rules
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the policy answers to a call with these arguments.
+    fn answer(sockets: Sockets, number: i64, arguments: &[u32]) -> Answer {
+        let policy = Policy::new(sockets, std::iter::empty());
+        let (_, rule) = policy.rules().find(|(n, _)| *n == number).unwrap();
+        let holds = |c: &Condition| arguments[usize::from(c.argument)] & c.mask == c.value;
+        rule.cases.iter().find(|case| case.when.iter().all(holds)).map_or(rule.otherwise, |case| case.answer)
+    }
+
+    #[test]
+    fn tier_b_has_no_unconnected_datagrams_and_nothing_of_other_processes() {
+        const RAW: u32 = 3;
+        let b = |number, arguments: &[u32]| answer(Sockets::PairsOnly, number, arguments);
+        for call in [libc::SYS_socket, libc::SYS_socketpair] {
+            assert_eq!((b(call, &[1, 2, 0]), b(call, &[1, RAW, 0])), (EACCES, EACCES));
+            assert_eq!((b(call, &[1, 0x80001, 0]), b(call, &[1, 5, 0])), (Answer::Allow, Answer::Allow));
+        }
+        assert_eq!(answer(Sockets::UnixInside, libc::SYS_socketpair, &[1, 2, 0]), Answer::Allow);
+        for call in [libc::SYS_shmget, libc::SYS_shmat, libc::SYS_semget, libc::SYS_msgget, libc::SYS_mq_unlink] {
+            assert_eq!((b(call, &[0; 3]), answer(Sockets::UnixInside, call, &[0; 3])), (EACCES, Answer::Allow));
+        }
+        assert_eq!((b(libc::SYS_prlimit64, &[0, 7]), b(libc::SYS_prlimit64, &[99, 0])), (Answer::Allow, EPERM));
+        let by_user = &[2, 0];
+        assert_eq!((b(libc::SYS_setpriority, &[0, 0]), b(libc::SYS_setpriority, by_user)), (Answer::Allow, EPERM));
+        assert_eq!(b(libc::SYS_ioprio_set, &[3, 0]), EPERM);
+    }
+
+    #[test]
+    fn nothing_becomes_set_user_id() {
+        for (call, at) in [(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (452, 2)] {
+            let with = |mode: u32| {
+                let mut arguments = [0; 4];
+                arguments[at] = mode;
+                answer(Sockets::UnixInside, call, &arguments)
+            };
+            assert_eq!((with(0o4755), with(0o104755)), (EPERM, EPERM));
+            assert_eq!((with(0o755), with(0o2775)), (Answer::Allow, Answer::Allow));
+        }
+    }
 
     #[test]
     fn no_call_is_both_allowed_by_the_base_and_dangerous() {

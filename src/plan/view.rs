@@ -37,7 +37,7 @@ pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
         bind(&mut nodes, place, grant.access.into());
     }
     drop_redundant(&mut nodes);
-    islands(&mut nodes, parts.islands)?;
+    islands(&mut nodes, parts.islands, parts.grants)?;
     for ((link, target), origin) in links {
         if !is_inside_bind(&nodes, link) {
             nodes.entry(link.clone()).or_insert_with(|| (Step::Symlink { target: target.clone() }, origin.clone()));
@@ -159,7 +159,10 @@ fn drop_redundant(nodes: &mut Nodes) {
 
 /// Read-only islands. Each directory between the writable grant and the island is bound onto itself as well: a mount
 /// point cannot be renamed or removed, so the island cannot be moved out of the way and replaced.
-fn islands(nodes: &mut Nodes, islands: &[Place]) -> Result<(), PlanError> {
+///
+/// What else is granted on or below an island keeps its other rights; it can be written only where a line says so.
+fn islands(nodes: &mut Nodes, islands: &[Place], grants: &[Grant]) -> Result<(), PlanError> {
+    let asked = |path: &Path| grants.iter().any(|g| g.access == Access::Write && g.place.canonical == path);
     for island in islands {
         let idle = || PlanError::IdleIsland { path: island.canonical.clone(), origin: island.origin.clone() };
         let (base, rights) = match mount_above(nodes, &island.canonical) {
@@ -179,7 +182,18 @@ fn islands(nodes: &mut Nodes, islands: &[Place]) -> Result<(), PlanError> {
             let step = Step::Bind { place, rights, inside: true };
             nodes.entry(pin).or_insert_with(|| (step, island.origin.clone()));
         }
-        let rights = Rights { write: false, ..rights };
+        for (path, (step, _)) in nodes.iter_mut().filter(|(path, _)| path.starts_with(&island.canonical)) {
+            if let Step::Bind { rights, .. } = step
+                && !asked(path)
+            {
+                rights.write = false;
+            }
+        }
+        let own = match nodes.get(&island.canonical) {
+            Some((Step::Bind { rights, .. }, _)) => *rights,
+            _ => Rights::default(),
+        };
+        let rights = Rights { write: false, ..rights | own };
         let step = Step::Bind { place: island.clone(), rights, inside: true };
         nodes.insert(island.canonical.clone(), (step, island.origin.clone()));
     }
@@ -207,5 +221,62 @@ fn add_parents(nodes: &mut Nodes) {
             }
             nodes.insert(parent.to_path_buf(), (Step::Directory { mode: 0o755 }, jail()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { source: Source::Jail, line: None }
+    }
+
+    fn place(path: &str) -> Place {
+        Place { canonical: path.into(), links: Vec::new(), directory: true, dev: 1, ino: 1, origin: origin() }
+    }
+
+    /// The rights of each bind below `/p`, with these grants and islands.
+    fn binds(grants: &[(&str, Access)], island: &[&str]) -> Vec<(String, String)> {
+        let grants: Vec<Grant> = grants.iter().map(|(p, access)| Grant { place: place(p), access: *access }).collect();
+        let mut nodes = Nodes::new();
+        for grant in &grants {
+            bind(&mut nodes, &grant.place, grant.access.into());
+        }
+        drop_redundant(&mut nodes);
+        let all: Vec<Place> = island.iter().map(|path| place(path)).collect();
+        islands(&mut nodes, &all, &grants).unwrap();
+        let text = |(path, (step, _)): (&PathBuf, &(Step, Origin))| match step {
+            Step::Bind { rights, .. } => (path.display().to_string(), rights.to_string()),
+            other => panic!("{other:?}"),
+        };
+        nodes.iter().map(text).collect()
+    }
+
+    fn expect(found: &[(String, String)], wanted: &[(&str, &str)]) {
+        let found: Vec<(&str, &str)> = found.iter().map(|(path, rights)| (path.as_str(), rights.as_str())).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn what_lies_in_an_island_is_not_written_by_way_of_the_grant_around_it() {
+        let grants = [("/p", Access::Write), ("/p/.claude/server", Access::Exec), ("/p/.venv", Access::Exec)];
+        let found = binds(&grants, &["/p/.claude", "/p/.venv"]);
+        expect(
+            &found,
+            &[
+                ("/p", "read+write"),
+                ("/p/.claude", "read"),
+                ("/p/.claude/server", "read+exec"),
+                ("/p/.venv", "read+exec"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_island_keeps_the_other_rights_around_it() {
+        let grants = [("/p", Access::Exec), ("/p/q", Access::Write), ("/p/q/r/s", Access::Write)];
+        let found = binds(&grants, &["/p/q/r"]);
+        expect(&found, &[("/p", "read+exec"), ("/p/q", "read+write+exec"), ("/p/q/r", "read+exec")]);
     }
 }

@@ -177,6 +177,22 @@ pub fn signal(pid: i32, signal: i32) -> io::Result<()> {
     check_unit(unsafe { libc::kill(pid, signal) }.into())
 }
 
+/// The kernel's version: the first two numbers of its release. `None` where it does not begin with them.
+#[must_use]
+pub fn release() -> Option<(u32, u32)> {
+    // SAFETY: all-zero is a valid `utsname`: it holds characters only.
+    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: `name` is room for the answer.
+    check_unit(unsafe { libc::uname(&raw mut name) }.into()).ok()?;
+    let text: Vec<u8> = name.release.iter().take_while(|c| **c != 0).map(|c| c.to_ne_bytes()[0]).collect();
+    version(std::str::from_utf8(&text).ok()?)
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 /// This process's id.
 #[must_use]
 pub fn id() -> i32 {
@@ -210,4 +226,18 @@ pub fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: does not return.
     unsafe { libc::_exit(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        assert_eq!(version("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(version("5.15-rc1"), Some((5, 15)));
+        assert_eq!(version("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!((version("6"), version(""), version("x6.14")), (None, None, None));
+        assert!(release().is_some_and(|release| release >= (5, 13)));
+    }
 }

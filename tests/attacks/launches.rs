@@ -38,6 +38,8 @@ pub fn trials(suite: &Suite) -> Vec<Trial> {
         ("28-launcher-killed::refused", JAILED, killed_refused),
         ("28-server-orphans::refused", JAILED, orphans_refused),
         ("28-dead-host::refused", JAILED, closed_refused),
+        ("tierB::28-launcher-killed::refused", &[Feature::Landlock], killed_in_tier_b),
+        ("tierB::28-stopped-reaper::refused", &[Feature::Landlock], stopped_reaper),
     ];
     all.iter()
         .map(|(name, needs, check)| {
@@ -405,4 +407,33 @@ fn closed_refused(world: &World) -> Result<(), Failed> {
             Err(format!("mcpjail ends by {other:?} when the host closes stdin; stderr:\n{}", server.stderr()).into())
         }
     }
+}
+
+fn tier_b(world: &World) -> Result<Server, Failed> {
+    let options = ["--tier", "B", "--exact-tier"].map(OsString::from);
+    Ok(Server::start(world.jailed(&options, &[])).map_err(|ended| ended.to_string())?)
+}
+
+fn killed_in_tier_b(world: &World) -> Result<(), Failed> {
+    let mark = mark(world, "killed-in-tier-b");
+    let mut server = tier_b(world)?;
+    with_orphans(&mut server, &mark)?;
+    let below = descendants(server.pid() as i32);
+    server.kill();
+    gone(&mark, &below)
+}
+
+/// Where Landlock does not scope signals, a server of tier B can stop the process that is to end it.
+fn stopped_reaper(world: &World) -> Result<(), Failed> {
+    let mark = mark(world, "stopped-reaper");
+    let mut server = tier_b(world)?;
+    with_orphans(&mut server, &mark)?;
+    let below = descendants(server.pid() as i32);
+    let reaper = below.first().copied().ok_or("the launcher has no descendants")?;
+    unsafe { libc::kill(reaper, libc::SIGSTOP) };
+    if server.close().is_none() {
+        end(&below);
+        return Err("mcpjail does not end while its reaper is stopped".into());
+    }
+    gone(&mark, &below)
 }

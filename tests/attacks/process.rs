@@ -52,15 +52,24 @@ pub const CASES: &[Case] = &[
     },
     Case {
         number: 23,
+        name: "system-v-ipc",
+        attack: |_| json!({ "attack": "ipc" }),
+        refused: &[Rule("*", Works)],
+        tier_b: TierB::Differs(&[Rule("*", Fails(&["EACCES"]))]),
+        ..CASE
+    },
+    Case {
+        number: 23,
         name: "signals-scoped",
         prepare: |ctx| ctx.start_victim(),
         attack: |ctx| json!({ "attack": "signal", "pid": ctx.victim_pid() }),
         refused: &[Rule("*", Fails(&["ESRCH", "EPERM", "ENOSYS"]))],
         tier_b: TierB::Differs(&[
             Rule("pidfd_open", Any("holding is not signalling")),
-            Rule("setpriority", Any("Landlock scopes signals only")),
+            Rule("setpriority", Fails(&["EPERM"])),
             Rule("getpgid", Any("Landlock scopes signals only")),
-            Rule("prlimit64", Any("Landlock scopes signals only")),
+            // a limit of no processor time would be a SIGKILL
+            Rule("prlimit64", Fails(&["EPERM"])),
             Rule("sched_getaffinity", Any("Landlock scopes signals only")),
             Rule("*", Fails(&["EPERM", "ENOSYS"])),
         ]),
