@@ -100,11 +100,10 @@ pub fn working_directory() -> Result<PathBuf, FactsError> {
 pub fn facts(profile: &Profile, loc: &Locations, cwd: PathBuf, private: Option<PathBuf>) -> Result<Facts, FactsError> {
     let (uid, gid) = process::user();
     let user = user_name(uid);
-    let home = match fs::canonicalize(&loc.home) {
-        Ok(home) if home != Path::new("/") => home,
-        Ok(_) => Path::new("/home").join(&user),
-        Err(_) => loc.home.clone(),
-    };
+    let home = fs::canonicalize(&loc.home).unwrap_or_else(|_| loc.home.clone());
+    // a home that is the root or lies among the kernel's own files is none
+    let home = if home == Path::new("/") || is_kernels(&home) { Path::new("/home").join(&user) } else { home };
+    let cwd = if is_kernels(&cwd) { PathBuf::from("/") } else { cwd };
     let persistent_home = match (profile.home.value, &profile.name) {
         (Home::Ephemeral, _) => None,
         (Home::Persistent, None) => return Err(FactsError::NamelessHome),
@@ -125,6 +124,11 @@ pub fn facts(profile: &Profile, loc: &Locations, cwd: PathBuf, private: Option<P
         persistent_home,
         private,
     })
+}
+
+/// Whether a path lies where the jail has file systems of its own.
+fn is_kernels(path: &Path) -> bool {
+    ["/proc", "/sys", "/dev"].iter().any(|top| path.starts_with(top))
 }
 
 /// An entry of /proc to cover, if it is there and the jail's user could look into it: the jail has no capability, so for
@@ -202,8 +206,23 @@ pub fn private_directory() -> Result<PrivateDirectory, FactsError> {
     Ok(made)
 }
 
+/// Gives the owner all rights on the directories of a tree. Symlinks are not followed.
+fn open_up(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let _refused = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        let _left_behind = fs::remove_dir_all(&self.path);
+        if fs::remove_dir_all(&self.path).is_err() {
+            // a server may have taken its own rights away from a directory of its own
+            open_up(&self.path);
+            let _left_behind = fs::remove_dir_all(&self.path);
+        }
     }
 }

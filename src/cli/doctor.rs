@@ -107,7 +107,7 @@ fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
     };
     let pipe = || fd::pipe().map_err(|source| super::output::IoFailed { what: "make a pipe", source });
     let ((stdin, _keep), (_out, stdout), (_err, stderr)) = (pipe()?, pipe()?, pipe()?);
-    let started = jail::start(tier, Stdio { stdin, stdout, stderr }).and_then(|nascent| nascent.finish(&plan));
+    let started = jail::start(tier, Stdio { stdin, stdout, stderr }).and_then(|nascent| nascent.finish(&plan, None));
     Ok(started.and_then(|mut running| {
         let vanished = |text: String| Err(JailError::Vanished(text));
         match running.wait() {

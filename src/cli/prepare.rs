@@ -21,6 +21,7 @@ pub(super) struct Prepared {
     grants: Vec<Grant>,
     islands: Vec<Place>,
     guards: Vec<Place>,
+    absent: Vec<PathBuf>,
     cwd: PathBuf,
 }
 
@@ -59,8 +60,8 @@ impl Prepared {
         let own = locator.command(&command.grants, &profile.files)?;
         grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
         let islands = files.deny_write.iter().map(place).collect();
-        let guards = guards(&profile, &grants, &mut locator)?;
-        Ok(Prepared { loc, profile, command, grants, islands, guards, cwd })
+        let (guards, absent) = guards(&profile, &grants, &mut locator)?;
+        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, cwd })
     }
 
     /// The least tier that the person accepts.
@@ -68,9 +69,14 @@ impl Prepared {
         self.profile.tier.value
     }
 
+    /// Guarded names that do not exist in the writable grants now: a mount cannot keep them from being made.
+    pub(super) fn absent(&self) -> Vec<PathBuf> {
+        self.absent.clone()
+    }
+
     /// The plan for a tier. `private` is tier B's private directory.
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
-        let Prepared { loc, profile, command, grants, islands, guards, cwd } = self;
+        let Prepared { loc, profile, command, grants, islands, guards, absent: _, cwd } = self;
         let facts = facts::facts(&profile, &loc, cwd, private)?;
         let inputs = Inputs { profile, command, grants, islands, guards, facts, kernel: facts::kernel() };
         Ok(plan::build(inputs, tier)?)
@@ -143,15 +149,19 @@ fn place(located: &Located) -> Place {
     }
 }
 
-/// Guarded names that exist in writable trees, unless the person granted exactly that name for writing.
-fn guards(profile: &Profile, grants: &[Grant], locator: &mut Locator) -> Result<Vec<Place>, Failed> {
+/// Guarded names in writable trees, those that exist and those that do not, but for names that a line grants for writing.
+fn guards(profile: &Profile, grants: &[Grant], locator: &mut Locator) -> Result<(Vec<Place>, Vec<PathBuf>), Failed> {
     let writable = |path: &Path| grants.iter().any(|g| g.access == Access::Write && g.place.canonical == *path);
-    let mut found = Vec::new();
+    let (mut found, mut absent) = (Vec::new(), Vec::new());
     for grant in grants.iter().filter(|grant| grant.access == Access::Write && grant.place.directory) {
         for Sourced { value, origin } in &profile.files.guard {
             let path = grant.place.canonical.join(value);
+            if writable(&path) {
+                continue;
+            }
             // a guard follows no symlink: what a link in the tree points to is outside the grant, or guarded itself
-            if std::fs::symlink_metadata(&path).map_or(true, |meta| meta.is_symlink()) || writable(&path) {
+            if std::fs::symlink_metadata(&path).map_or(true, |meta| meta.is_symlink()) {
+                absent.push(path);
                 continue;
             }
             let written = PathGrant {
@@ -164,5 +174,5 @@ fn guards(profile: &Profile, grants: &[Grant], locator: &mut Locator) -> Result<
             found.extend(locator.grant(&written, crate::config::Access::Read)?.iter().map(place));
         }
     }
-    Ok(found)
+    Ok((found, absent))
 }

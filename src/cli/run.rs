@@ -12,6 +12,7 @@ use crate::sys::fd;
 use crate::sys::signal::SignalFd;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
     let failed = |what| move |source| Failed::from(IoFailed { what, source });
     // before any thread exists, so that every thread inherits the mask
     let signals = SignalFd::block_ending().map_err(failed("block signals"))?;
-    let mut jailed = start(args)?;
+    let mut jailed = start(args, &signals)?;
     let Streams { stdin, stdout, stderr } = jailed.streams;
     let ends = Endpoints::with_stdio(stdin, stdout, stderr).map_err(failed("duplicate stdio"))?;
     let outcome = relay::run(ends, &mut jailed.running, signals, &Options::default())?;
@@ -43,6 +44,13 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
         note(&format!("the kernel ended processes of the server at the memory limit ({})", jailed.memory));
     }
     drop(jailed.private);
+    for path in jailed.absent.iter().filter(|path| std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_symlink())) {
+        let path = path.display();
+        note(&format!(
+            "WARNING: during this session `{path}` was made; programs outside the jail run or believe what is in it. \
+             Look at it before you use the directory again"
+        ));
+    }
     outcome.verdict()?;
     Ok(ExitCode::from(Exit::Fine as u8))
 }
@@ -53,10 +61,12 @@ struct Jailed {
     streams: Streams,
     memory: String,
     private: Option<PrivateDirectory>,
+    /// Guarded names that did not exist at the start.
+    absent: Vec<PathBuf>,
 }
 
 /// Starts in tier A; in tier B only where the person accepts it and A is not to be had, and says so.
-fn start(args: &RunArgs) -> Result<Jailed, Failed> {
+fn start(args: &RunArgs, signals: &SignalFd) -> Result<Jailed, Failed> {
     let only_b = args.target.exact_tier && args.target.tier == Some(Tier::B);
     let first = if only_b { Tier::B } else { Tier::A };
     // stage 2 starts before anything is read: its own start takes as long as the reading
@@ -66,7 +76,9 @@ fn start(args: &RunArgs) -> Result<Jailed, Failed> {
         note(&hint);
     }
     let least = prepared.least_tier();
-    match nascent.and_then(|(nascent, streams)| finish(prepared, first, nascent, streams, args.verbose)) {
+    match nascent.and_then(|(nascent, streams)| {
+        finish(prepared, first, nascent, streams, Starting { signals, verbose: args.verbose })
+    }) {
         Err(Refused::Jail(error)) if first == Tier::A && least == Tier::B && is_unavailable(&error) => {
             note(&format!("running in tier B, which the profile accepts: {}", Failed::from(error).one_line()));
         }
@@ -74,7 +86,7 @@ fn start(args: &RunArgs) -> Result<Jailed, Failed> {
     }
     let (nascent, streams) = Streams::start(Tier::B)?;
     let prepared = prepare::Prepared::new(&args.target)?;
-    Ok(finish(prepared, Tier::B, nascent, streams, args.verbose)?)
+    Ok(finish(prepared, Tier::B, nascent, streams, Starting { signals, verbose: args.verbose })?)
 }
 
 /// Our ends of the server's standard streams.
@@ -94,22 +106,29 @@ impl Streams {
     }
 }
 
+/// How a start is listened to.
+struct Starting<'a> {
+    signals: &'a SignalFd,
+    verbose: bool,
+}
+
 fn finish(
     prepared: prepare::Prepared,
     tier: Tier,
     nascent: Nascent,
     streams: Streams,
-    verbose: bool,
+    starting: Starting<'_>,
 ) -> Result<Jailed, Refused> {
     let private = match tier {
         Tier::A => None,
         Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
     };
+    let absent = prepared.absent();
     let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
-    let running = nascent.finish(&plan).map_err(Refused::Jail)?;
-    say(&plan, &running.report, verbose);
+    let running = nascent.finish(&plan, Some(starting.signals)).map_err(Refused::Jail)?;
+    say(&plan, &running.report, starting.verbose);
     let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-    Ok(Jailed { running, streams, memory, private })
+    Ok(Jailed { running, streams, memory, private, absent })
 }
 
 /// Whether this machine does not give what tier A needs, as opposed to something being wrong.

@@ -9,6 +9,7 @@ use crate::plan::Limits;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The jail's own group; removed when dropped.
 #[derive(Debug)]
@@ -25,7 +26,9 @@ impl Group {
     /// Makes a group without limits. `None` where no ancestor can be used.
     pub(super) fn make() -> Option<Group> {
         let own = own_group()?;
-        let name = format!("mcpjail-{}", std::process::id());
+        // pids repeat, above all in containers; a group that a killed launcher left must not be in the way
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+        let name = format!("mcpjail-{}-{nanos:x}", std::process::id());
         own.ancestors().skip(1).take_while(|a| a.join("cgroup.procs").exists()).find_map(|parent| {
             let active = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;
             let has = |controller: &str| active.split_ascii_whitespace().any(|c| c == controller);

@@ -9,7 +9,7 @@ use super::spec::{Action, Node};
 use crate::sys::fd::{self, Identity};
 use crate::sys::mount::{self, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use crate::sys::process;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -106,6 +106,21 @@ fn check_identity(found: Identity, expected: (u64, u64), directory: bool, path: 
     Err(Failure { layer: Layer::Mounts, what, errno: 0 })
 }
 
+/// Directory and last component of a relative path.
+fn split(path: &CStr) -> Result<(CString, CString), Failure> {
+    let bytes = path.to_bytes();
+    let at = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let (parent, name) = bytes.split_at(at);
+    let whole = |part: &[u8]| {
+        let part = part.strip_prefix(b"/").unwrap_or(part);
+        CString::new(if part.is_empty() { &b"."[..] } else { part })
+    };
+    match (whole(parent), whole(name)) {
+        (Ok(parent), Ok(name)) => Ok((parent, name)),
+        _ => Err(Failure { layer: Layer::Mounts, what: "a path holds a NUL byte".into(), errno: 0 }),
+    }
+}
+
 struct Builder<'a> {
     root: BorrowedFd<'a>,
     /// Detached covers for masks, cloned per use.
@@ -116,6 +131,9 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn add(&mut self, node: &Node, source: Option<OwnedFd>, processes: u64) -> Result<Option<PidMax>, Failure> {
         let path = node.path.as_c_str();
+        if node.careful {
+            return self.add_carefully(node, source).map(|()| None);
+        }
         match &node.action {
             Action::Directory { mode } => {
                 fd::make_directory(self.root, path, *mode).map_err(failed("making directory", path))?;
@@ -153,6 +171,39 @@ impl Builder<'_> {
             Action::Mask { directory } => self.mask(path, *directory)?,
         }
         Ok(None)
+    }
+
+    /// In a directory that the server wrote in an earlier run: each step names its parent by a descriptor that no symlink
+    /// led to, and mounts on the very object that it found.
+    fn add_carefully(&self, node: &Node, source: Option<OwnedFd>) -> Result<(), Failure> {
+        let path = node.path.as_c_str();
+        let (parent, name) = split(path)?;
+        let parent = fd::open_beneath(self.root, &parent).map_err(failed("finding the directory of", path))?;
+        match &node.action {
+            Action::Directory { mode } => {
+                fd::make_directory(parent.as_fd(), &name, *mode).map_err(failed("making directory", path))
+            }
+            Action::Symlink { target } => match fd::make_symlink(target, parent.as_fd(), &name) {
+                // from an earlier run, or the server's own: it leads nowhere but inside the jail
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+                made => made.map_err(failed("making symlink", path)),
+            },
+            Action::Bind { directory, .. } => {
+                let Some(tree) = source else { return Ok(()) };
+                let made = if *directory {
+                    fd::make_directory(parent.as_fd(), &name, 0o755)
+                } else {
+                    fd::make_file(parent.as_fd(), &name, 0o644)
+                };
+                made.map_err(failed("making a mount point at", path))?;
+                let target = fd::open_beneath(parent.as_fd(), &name).map_err(failed("finding", path))?;
+                mount::attach_on(tree.as_fd(), target.as_fd()).map_err(failed("mounting", path))
+            }
+            Action::File { .. } | Action::Tmpfs { .. } | Action::Proc | Action::Mask { .. } => {
+                let what = format!("`{}` cannot be made in a persistent home", path.to_string_lossy());
+                Err(Failure { layer: Layer::Mounts, what, errno: 0 })
+            }
+        }
     }
 
     fn attach(&self, tree: &OwnedFd, path: &CStr) -> Result<(), Failure> {

@@ -8,8 +8,9 @@ use crate::config::Tier;
 use crate::plan::Plan;
 use crate::relay::{ServerExit, ServerProcess};
 use crate::sys::clone::{self, Start, Step};
-use crate::sys::poll::{Interest, wait_for};
+use crate::sys::poll::{Interest, PollFd, poll, wait_for};
 use crate::sys::process::{self, Ended};
+use crate::sys::signal::SignalFd;
 use crate::sys::{fd, pidfd};
 use std::ffi::CStr;
 use std::fs::{self, File};
@@ -83,11 +84,12 @@ pub fn start(tier: Tier, stdio: Stdio) -> Result<Nascent, JailError> {
 }
 
 impl Nascent {
-    /// Hands the plan to stage 2, which builds the jail and executes the server in it.
+    /// Hands the plan to stage 2, which builds the jail and executes the server in it. A signal ends the wait for that, as
+    /// does half a minute: a file system that hangs must not hang the host.
     ///
     /// # Errors
     /// [`JailError`]: the layer that does not hold. Nothing is left running then.
-    pub fn finish(self, plan: &Plan) -> Result<Running, JailError> {
+    pub fn finish(self, plan: &Plan, signals: Option<&SignalFd>) -> Result<Running, JailError> {
         let Nascent { mut running, report, spec } = self;
         let mut pipe = File::from(spec);
         spec::send(&View::new(plan)?, &mut pipe)?;
@@ -96,7 +98,7 @@ impl Nascent {
         }
         spec::send(&Spec::new(plan, outside(running.full)?)?, &mut pipe)?;
         drop(pipe);
-        running.report = hear(report, &mut running)?;
+        running.report = hear(report, &mut running, signals)?;
         if let Some(group) = &running.group {
             group.amend(&mut running.report);
         }
@@ -149,10 +151,37 @@ fn outside(full: bool) -> Result<Outside, JailError> {
     Ok(Outside { namespaces, root: identity("/")? })
 }
 
+/// How long building a jail may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Reads stage 2's report to its end, which is the exec.
-fn hear(report: OwnedFd, running: &mut Running) -> Result<Vec<LayerReport>, JailError> {
+fn hear(report: OwnedFd, running: &mut Running, signals: Option<&SignalFd>) -> Result<Vec<LayerReport>, JailError> {
+    let failed = JailError::launcher("read the jail's report");
+    let deadline = Instant::now() + PATIENCE;
+    let mut report = File::from(report);
     let mut bytes = Vec::new();
-    File::from(report).read_to_end(&mut bytes).map_err(JailError::launcher("read the jail's report"))?;
+    loop {
+        let mut set =
+            [PollFd::new(Some(report.as_fd()), Interest::Read), PollFd::new(signals.map(AsFd::as_fd), Interest::Read)];
+        let in_time = poll(&mut set, Some(deadline)).map_err(&failed)?;
+        let [told, signalled] = set.map(|fd| fd.is_ready());
+        if !in_time {
+            return Err(JailError::Vanished(format!(
+                "not after {} seconds: is a file system hanging?",
+                PATIENCE.as_secs()
+            )));
+        }
+        if signalled && let Some(signal) = signals.and_then(|signals| signals.next().ok().flatten()) {
+            return Err(JailError::Vanished(format!("signal {signal} to mcpjail")));
+        }
+        if told {
+            let mut chunk = [0; 4096];
+            match report.read(&mut chunk).map_err(&failed)? {
+                0 => break,
+                count => bytes.extend(chunk.iter().take(count)),
+            }
+        }
+    }
     let mut rest = bytes.as_slice();
     let mut lines = None;
     while !rest.is_empty() {

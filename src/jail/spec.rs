@@ -47,6 +47,8 @@ pub(super) struct Node {
     /// Relative to the new root.
     pub(super) path: CString,
     pub(super) action: Action,
+    /// No symlink is followed on the way.
+    pub(super) careful: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -186,7 +188,7 @@ fn node(mount: &Mount) -> Result<Node, JailError> {
         Step::Proc => Action::Proc,
         Step::Mask { directory } => Action::Mask { directory: *directory },
     };
-    Ok(Node { path: c_path(relative)?, action })
+    Ok(Node { path: c_path(relative)?, action, careful: mount.careful })
 }
 
 fn c_path(path: &Path) -> Result<CString, JailError> {

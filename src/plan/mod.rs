@@ -136,6 +136,8 @@ pub struct Mount {
     pub path: PathBuf,
     /// What is put there.
     pub step: Step,
+    /// Lies in a directory that the server could write in an earlier run (a persistent home): no symlink is followed.
+    pub careful: bool,
     /// The line that asks for it.
     pub origin: Origin,
 }

@@ -49,7 +49,9 @@ pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
     own_var_tmp(&mut nodes, parts.tmp);
     add_parents(&mut nodes);
     nodes.remove(Path::new("/"));
-    Ok(nodes.into_iter().map(|(path, (step, origin))| Mount { path, step, origin }).collect())
+    let home = parts.facts.persistent_home.as_ref().map(|_| parts.facts.account.home.as_path());
+    let careful = |path: &Path| home.is_some_and(|home| path != home && path.starts_with(home));
+    Ok(nodes.into_iter().map(|(path, (step, origin))| Mount { careful: careful(&path), path, step, origin }).collect())
 }
 
 /// What every jail has: /proc, /dev, private storage, generated files.
@@ -116,6 +118,12 @@ fn bind(nodes: &mut Nodes, place: &Place, rights: Rights) {
     nodes.insert(place.canonical.clone(), (step, origin));
 }
 
+/// Whether a step shows the machine's tree at its own path, so that what lies below is there already. A persistent home
+/// is a bind too, but of another place.
+fn shows_own_path(path: &Path, step: &Step) -> bool {
+    matches!(step, Step::Bind { place, .. } if place.canonical == path)
+}
+
 /// The nearest mount strictly above `path`.
 fn mount_above<'a>(nodes: &'a Nodes, path: &Path) -> Option<(&'a Path, &'a Step)> {
     path.ancestors().skip(1).find_map(|above| {
@@ -127,7 +135,7 @@ fn mount_above<'a>(nodes: &'a Nodes, path: &Path) -> Option<(&'a Path, &'a Step)
 }
 
 fn is_inside_bind(nodes: &Nodes, path: &Path) -> bool {
-    matches!(mount_above(nodes, path), Some((_, Step::Bind { .. })))
+    mount_above(nodes, path).is_some_and(|(at, step)| shows_own_path(at, step))
         || matches!(nodes.get(path), Some((Step::Bind { .. }, _)))
 }
 
@@ -137,7 +145,7 @@ fn drop_redundant(nodes: &mut Nodes) {
     let paths: Vec<PathBuf> = nodes.keys().cloned().collect();
     for path in paths {
         let above = match mount_above(nodes, &path) {
-            Some((_, Step::Bind { rights, .. })) => *rights,
+            Some((at, step @ Step::Bind { rights, .. })) if shows_own_path(at, step) => *rights,
             _ => continue,
         };
         match nodes.get_mut(&path) {
@@ -167,6 +175,8 @@ fn islands(nodes: &mut Nodes, islands: &[Place], grants: &[Grant]) -> Result<(),
         let idle = || PlanError::IdleIsland { path: island.canonical.clone(), origin: island.origin.clone() };
         let (base, rights) = match mount_above(nodes, &island.canonical) {
             Some((base, Step::Bind { rights, .. })) if rights.write => (base.to_path_buf(), *rights),
+            // inside another island: read-only already
+            Some((base, Step::Bind { .. })) if islands.iter().any(|other| other.canonical == *base) => continue,
             _ => return Err(idle()),
         };
         let between = island.canonical.ancestors().skip(1).take_while(|above| *above != base);
