@@ -178,7 +178,9 @@ struct Stage {
 impl Stage {
     fn new(identity: Identity, installation: &Path) -> std::io::Result<Stage> {
         let mut builder = tempfile::Builder::new();
-        let base = builder.prefix("mcpjail-servers-").permissions(fs::Permissions::from_mode(0o755)).tempdir()?;
+        builder.prefix("mcpjail-servers-").permissions(fs::Permissions::from_mode(0o755));
+        // outside of /tmp where it can, since the jail has a /tmp of its own
+        let base = builder.tempdir_in("/var/tmp").or_else(|_| builder.tempdir())?;
         let binary =
             std::env::var_os("MCPJAIL_TEST_BINARY").map_or(env!("CARGO_BIN_EXE_mcpjail").into(), PathBuf::from);
         fs::copy(binary, base.path().join("mcpjail"))?;
