@@ -25,7 +25,10 @@ pub(super) struct Group {
 impl Group {
     /// Makes a group without limits. `None` where no ancestor can be used.
     pub(super) fn make() -> Option<Group> {
-        let own = own_group()?;
+        Group::below_ancestor_of(&own_group()?)
+    }
+
+    fn below_ancestor_of(own: &Path) -> Option<Group> {
         // pids repeat, above all in containers; a group that a killed launcher left must not be in the way
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
         let name = format!("mcpjail-{}-{nanos:x}", std::process::id());
@@ -123,4 +126,67 @@ pub(super) fn available() -> Option<String> {
         let _gone = fs::remove_dir(&probe);
         Some(format!("{} ({})", parent.display(), active.trim()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Origin, Source, Sourced};
+
+    fn limits() -> Limits {
+        let value = |value| Sourced { value, origin: Origin { source: Source::Jail, line: None } };
+        Limits {
+            memory: value(1 << 30),
+            processes: value(64),
+            open_files: value(256),
+            file_size: value(1 << 20),
+            cpu: value(150),
+        }
+    }
+
+    /// A tree of plain files in the shape of a delegated hierarchy; the kernel's part is not in it.
+    fn hierarchy(controllers: &str) -> tempfile::TempDir {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join("user/app/session")).unwrap();
+        for group in ["", "user", "user/app", "user/app/session"] {
+            fs::write(top.path().join(group).join("cgroup.procs"), "").unwrap();
+            fs::write(top.path().join(group).join("cgroup.subtree_control"), "").unwrap();
+        }
+        fs::write(top.path().join("user/cgroup.subtree_control"), controllers).unwrap();
+        top
+    }
+
+    #[test]
+    fn the_nearest_ancestor_with_controllers_holds_the_group_and_its_limits() {
+        let top = hierarchy("cpu memory pids\n");
+        let mut group = Group::below_ancestor_of(&top.path().join("user/app/session")).unwrap();
+        assert_eq!(group.path.parent(), Some(top.path().join("user").as_path()));
+        group.limit(&limits());
+        let read = |file: &str| fs::read_to_string(group.path.join(file)).unwrap();
+        assert_eq!(read("memory.max"), (1u64 << 30).to_string());
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("pids.max"), "65", "the reaper counts as well");
+        assert_eq!(read("cpu.max"), "150000 100000");
+        assert_eq!(group.enforced, [MEMORY, PROCESSES, CPU]);
+        group.take(42).unwrap();
+        assert_eq!(read("cgroup.procs"), "42");
+    }
+
+    #[test]
+    fn only_what_the_controllers_give_is_called_enforced() {
+        let top = hierarchy("pids\n");
+        let mut group = Group::below_ancestor_of(&top.path().join("user/app/session")).unwrap();
+        group.limit(&limits());
+        assert_eq!(group.enforced, [PROCESSES]);
+        let line = |name: &str| LayerReport { name: name.into(), status: Status::Off };
+        let mut report = [line(PROCESSES), line(MEMORY)];
+        group.amend(&mut report);
+        assert_eq!(report.map(|line| line.status), [Status::Enforced, Status::Off]);
+    }
+
+    #[test]
+    fn without_delegation_there_is_no_group() {
+        let top = hierarchy("");
+        assert!(Group::below_ancestor_of(&top.path().join("user/app/session")).is_none());
+    }
 }

@@ -16,6 +16,8 @@ pub enum Feature {
     LandlockScopes,
     /// A cgroup v2 directory of this identity's with the pids and memory controllers.
     Cgroup,
+    /// Something that counts the processes of a jail of uid 0: a cgroup, or a `pid_max` per namespace (Linux 6.14).
+    ProcessLimit,
     /// x32 system calls.
     X32,
     /// i386 system calls.
@@ -34,6 +36,7 @@ impl Feature {
             Feature::Landlock => "landlock",
             Feature::LandlockScopes => "landlock-scopes",
             Feature::Cgroup => "cgroup",
+            Feature::ProcessLimit => "process-limit",
             Feature::X32 => "x32",
             Feature::I386 => "i386",
             Feature::Ipv6 => "ipv6",
@@ -47,6 +50,12 @@ impl Feature {
         let wanted = std::env::var("MCPJAIL_TEST_REQUIRE").unwrap_or_default();
         wanted.split(',').map(str::trim).any(|name| name == self.name() || name == "all")
     }
+}
+
+fn pid_max_is_namespaced() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).filter_map(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(14))
 }
 
 /// What one identity lacks here.
@@ -83,6 +92,9 @@ impl Machine {
         }
         if !cgroup(world.identity) {
             lacks.push(Feature::Cgroup);
+            if !pid_max_is_namespaced() {
+                lacks.push(Feature::ProcessLimit);
+            }
         }
         if !PathBuf::from("/proc/sys/net/mptcp/enabled").exists() {
             lacks.push(Feature::Mptcp);
