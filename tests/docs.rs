@@ -279,7 +279,8 @@ fn cases() -> BTreeSet<String> {
             }
         }
         // launches have their numbers in their names
-        for quoted in text.split('"').filter_map(|text| text.split_once("::")) {
+        let bare = text.split('"').map(|text| text.strip_prefix("tierB::").unwrap_or(text));
+        for quoted in bare.filter_map(|text| text.split_once("::")) {
             let digits = quoted.0.bytes().take_while(u8::is_ascii_digit).count();
             if digits == 2 && quoted.0[2..].starts_with('-') && !quoted.0.contains('{') {
                 found.insert(quoted.0.to_owned());
