@@ -6,7 +6,7 @@ use crate::command::{self, Context, Resolved, Runtime};
 use crate::config::{
     Flags, Located, Locations, Locator, PathGrant, Profile, Sourced, Tier, Variables, load_flags_only, load_server,
 };
-use crate::config::{Kind, Layers};
+use crate::config::{Kind, Layers, Protected};
 use crate::facts;
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
@@ -22,6 +22,7 @@ pub(super) struct Prepared {
     islands: Vec<Place>,
     guards: Vec<Place>,
     absent: Vec<PathBuf>,
+    protected: Protected,
     cwd: PathBuf,
 }
 
@@ -43,7 +44,8 @@ impl Prepared {
     fn from_layers(layers: Layers, argv: &[OsString], loc: Locations) -> Result<Prepared, Failed> {
         let cwd = facts::working_directory()?;
         let command = command::resolve(argv, &Context::of_process()?)?;
-        let mut locator = Locator::new(layers.protected());
+        let protected = layers.protected();
+        let mut locator = Locator::new(protected.clone());
         let mut variables = Variables::from_environment(&loc, command.server_args.clone());
         variables.syscall_members = members;
         let profile = layers.finish(built_in(command.runtime), &variables)?;
@@ -61,7 +63,7 @@ impl Prepared {
         grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
         let islands = files.deny_write.iter().map(place).collect();
         let (guards, absent) = guards(&profile, &grants, &mut locator)?;
-        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, cwd })
+        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, cwd })
     }
 
     /// The least tier that the person accepts.
@@ -76,7 +78,7 @@ impl Prepared {
 
     /// The plan for a tier. `private` is tier B's private directory.
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
-        let Prepared { loc, profile, command, grants, islands, guards, absent: _, cwd } = self;
+        let Prepared { loc, profile, command, grants, islands, guards, absent: _, protected: _, cwd } = self;
         let facts = facts::facts(&profile, &loc, cwd, private)?;
         let inputs = Inputs { profile, command, grants, islands, guards, facts, kernel: facts::kernel() };
         Ok(plan::build(inputs, tier)?)
@@ -87,8 +89,10 @@ impl Prepared {
         let hidden = |path: &Path| {
             path.is_absolute()
                 && std::fs::canonicalize(path).is_ok_and(|real| {
-                    !self.grants.iter().any(|grant| real.starts_with(&grant.place.canonical))
-                        && !real.starts_with("/dev")
+                    // what the jail makes itself, what is granted, and what no line would be accepted for
+                    let shown = ["/dev", "/proc", "/etc"].iter().any(|top| real.starts_with(top));
+                    let granted = self.grants.iter().any(|grant| real.starts_with(&grant.place.canonical));
+                    !shown && !granted && self.protected.hit(&real, crate::config::Access::Read).is_none()
                 })
         };
         let paths = self.command.server_args.iter().map(Path::new).filter(|path| hidden(path));

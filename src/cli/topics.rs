@@ -45,6 +45,7 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
       (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM).",
     ),
+    ("no-such-profile", "`mcpjail profiles` lists the built-in profiles; your own are files below ~/.config/mcpjail."),
     ("no-such-topic", "`mcpjail help` knows subcommands and error codes."),
     ("no-working-directory", "The directory mcpjail was started in was deleted or cannot be reached."),
     ("nul-byte", "A path, argument or variable holds a NUL byte, which no program can be given."),
@@ -78,6 +79,23 @@ impl Diagnose for NoSuchTopic {
     }
     fn hint(&self) -> Option<String> {
         Some("`mcpjail help` lists every topic".into())
+    }
+}
+
+/// A built-in profile that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no built-in profile `{0}`")]
+struct NoSuchProfile(String);
+
+impl Diagnose for NoSuchProfile {
+    fn code(&self) -> &'static str {
+        "no-such-profile"
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        Some("`mcpjail profiles` lists them".into())
     }
 }
 
@@ -137,7 +155,7 @@ pub(super) fn profiles(name: Option<&str>) -> Result<ExitCode, Failed> {
         }
         Some(name) => match builtin_text(name) {
             Some(text) => print(text),
-            None => Err(NoSuchTopic(name.into()).into()),
+            None => Err(NoSuchProfile(name.into()).into()),
         },
     }
 }

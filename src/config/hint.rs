@@ -28,7 +28,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-argument", "the profile grants an argument of the server that was not given"),
     ("relative-path", "a grant is an absolute path, or starts with `~` or a variable"),
     ("glob-in-grant", "grants are literal paths; grant the directory instead"),
-    ("protected-path", "the grant would hand out credentials or a way out of the jail"),
+    (
+        "protected-path",
+        "the grant would hand out credentials or a way out of the jail: grant a narrower directory, or, where it is meant, write the line as `{ path = \"…\", dangerous = true }`",
+    ),
     ("grant-missing", "the granted path does not exist"),
     ("grant-unreadable", "the granted path exists and you may not read it yourself"),
     ("grant-special", "the granted path is a socket, a FIFO or a device"),
@@ -156,7 +159,7 @@ impl Diagnose for ConfigError {
                 "take the rule out; the server then runs without a network, and `loopback = true` gives it a private one"
                     .to_owned()
             }
-            Problem::UnknownSyscall { .. } => "correct the name; groups start with `@`, for example `@chown`".to_owned(),
+            Problem::UnknownSyscall { .. } => "correct the name; a profile may ask for `@aio`, `@debug`, `@io-uring`, `@keyring`, or for one call of these".to_owned(),
             Problem::NoHome => "set `HOME` to an absolute path".to_owned(),
         })
     }

@@ -188,7 +188,13 @@ impl Layers {
 
     fn joined_command(&self) -> Option<Sourced<Vec<OsString>>> {
         let Sourced { value, origin } = self.command.as_ref()?;
-        let value = value.iter().map(OsString::from).chain(self.flags.args.iter().cloned()).collect();
+        let home = &self.loc.home;
+        // no shell reads a profile: what it would do with `~/` is done here
+        let own = value.iter().map(|word| match word.strip_prefix("~/") {
+            Some(rest) => home.join(rest).into_os_string(),
+            None => OsString::from(word),
+        });
+        let value = own.chain(self.flags.args.iter().cloned()).collect();
         Some(Sourced { value, origin: origin.clone() })
     }
 

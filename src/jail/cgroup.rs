@@ -4,7 +4,7 @@
 //! the `cgroup.procs` of the common ancestor too, so the candidates are our own group's ancestors, nearest first.
 
 use super::layer::{LayerReport, Status};
-use super::limits::{MEMORY, PROCESSES};
+use super::limits::{CPU, MEMORY, PROCESSES};
 use crate::plan::Limits;
 use std::fs;
 use std::io;
@@ -102,8 +102,6 @@ impl Drop for Group {
         }
     }
 }
-
-pub(super) const CPU: &str = "limits: cpu";
 
 /// Our own group's directory: the mount point of the v2 hierarchy joined with the `0::` line.
 fn own_group() -> Option<PathBuf> {

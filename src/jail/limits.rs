@@ -84,7 +84,7 @@ fn running_tasks() -> Option<u64> {
 }
 
 /// What the kernel's rlimits mean for the whole jail, without a cgroup.
-pub(super) fn report(full: bool, root: bool, pid_max: bool) -> Vec<LayerReport> {
+pub(super) fn report(full: bool, root: bool, pid_max: bool, cpu: u64) -> Vec<LayerReport> {
     let line = |name: &str, needs: &str, have: &str| LayerReport {
         name: name.into(),
         status: Status::Degraded { needs: needs.into(), have: have.into() },
@@ -99,7 +99,7 @@ pub(super) fn report(full: bool, root: bool, pid_max: bool) -> Vec<LayerReport> 
         (_, true, _) => line(
             PROCESSES,
             "a writable cgroup v2 with the pids controller",
-            "nothing: uid 0 is exempt from RLIMIT_NPROC",
+            "this: uid 0 is exempt from the kernel's RLIMIT_NPROC, so nothing counts them",
         ),
         (false, false, _) => line(
             PROCESSES,
@@ -108,8 +108,11 @@ pub(super) fn report(full: bool, root: bool, pid_max: bool) -> Vec<LayerReport> 
         ),
     };
     let memory = line(MEMORY, "a writable cgroup v2 with the memory controller", "RLIMIT_DATA, per process");
-    vec![processes, memory]
+    let cpu =
+        (cpu > 0).then(|| line(CPU, "a writable cgroup v2 with the cpu controller", "this: CPU time is not limited"));
+    [processes, memory].into_iter().chain(cpu).collect()
 }
 
 pub(super) const PROCESSES: &str = "limits: processes";
+pub(super) const CPU: &str = "limits: cpu";
 pub(super) const MEMORY: &str = "limits: memory";

@@ -39,6 +39,8 @@ pub(super) struct Spec {
     pub(super) rlimits: Vec<(u32, u64)>,
     pub(super) filter: Vec<(u16, u8, u8, u32)>,
     pub(super) keyring: bool,
+    /// The profile's CPU limit in percent, which only a control group can enforce; 0 is none.
+    pub(super) cpu: u64,
 }
 
 /// One mount or file of the view.
@@ -119,6 +121,7 @@ impl Spec {
             rlimits: super::limits::rlimits(&plan.limits),
             filter: super::bpf::assemble(&policy).into_iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect(),
             keyring: plan.syscalls.iter().any(|s| matches!(s.value.as_str(), "@keyring" | "keyctl")),
+            cpu: plan.limits.cpu.value,
         })
     }
 }

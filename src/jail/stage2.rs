@@ -147,7 +147,7 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     // the reaper is confined too, or this process is killed while it waits
     gate.read_exact(&mut [0]).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
     let root_user = process::user().0 == 0;
-    pipes.send(&Message::Report(report(full, root_user, pid_max)));
+    pipes.send(&Message::Report(report(full, root_user, pid_max, spec.cpu)));
     let error = process::execute(&spec.program, &spec.argv, &spec.environment);
     Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
 }
@@ -162,7 +162,7 @@ fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
 }
 
-fn report(full: bool, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
+fn report(full: bool, root_user: bool, pid_max: PidMax, cpu: u64) -> Vec<LayerReport> {
     let line = |layer: Layer, on: bool| LayerReport {
         name: layer.to_string(),
         status: if on { Status::Enforced } else { Status::Off },
@@ -177,6 +177,6 @@ fn report(full: bool, root_user: bool, pid_max: PidMax) -> Vec<LayerReport> {
         line(Layer::Seccomp, true),
         line(Layer::Limits, true),
     ];
-    lines.extend(limits::report(full, root_user, pid_max == PidMax::Set));
+    lines.extend(limits::report(full, root_user, pid_max == PidMax::Set, cpu));
     lines
 }

@@ -18,7 +18,7 @@ pub(super) fn environment(
     tmp: &Path,
     home: &Path,
 ) -> Vec<Variable> {
-    let mut all: BTreeMap<OsString, (OsString, Origin)> = BTreeMap::new();
+    let mut all: BTreeMap<OsString, (OsString, bool, Origin)> = BTreeMap::new();
     let jail = Origin { source: Source::Jail, line: None };
     let mut path = OsString::new();
     for dir in &command.path_dirs {
@@ -38,17 +38,17 @@ pub(super) fn environment(
         ("TMPDIR", tmp.as_os_str().to_owned()),
         ("USER", user),
     ] {
-        all.insert(name.into(), (value, jail.clone()));
+        all.insert(name.into(), (value, false, jail.clone()));
     }
     for pattern in &grants.pass {
         for (name, value) in facts.environment.iter().filter(|(name, _)| matches(&pattern.value, name)) {
-            all.insert(name.clone(), (value.clone(), pattern.origin.clone()));
+            all.insert(name.clone(), (value.clone(), true, pattern.origin.clone()));
         }
     }
     for (name, value) in &grants.set {
-        all.insert(name.into(), (OsString::from(&value.value), value.origin.clone()));
+        all.insert(name.into(), (OsString::from(&value.value), false, value.origin.clone()));
     }
-    all.into_iter().map(|(name, (value, origin))| Variable { name, value, origin }).collect()
+    all.into_iter().map(|(name, (value, passed, origin))| Variable { name, value, passed, origin }).collect()
 }
 
 /// A name, or a prefix before a final `*`.

@@ -52,7 +52,7 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     writeln!(o, "\nenvironment (everything else is absent)")?;
     for variable in &plan.environment {
         let name = variable.name.to_string_lossy();
-        let shown = if shows_value(&variable.origin) { variable.value.to_string_lossy() } else { "(passed)".into() };
+        let shown = if !variable.passed { variable.value.to_string_lossy() } else { "(passed)".into() };
         row(o, name, &shown, &variable.origin)?;
     }
     writeln!(o, "\nlimits")?;
@@ -71,7 +71,7 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
 fn row(out: &mut String, kind: impl fmt::Display, what: &dyn fmt::Display, origin: &Origin) -> fmt::Result {
     let (kind, what) = (printable(&kind.to_string()), printable(&what.to_string()));
     let origin = printable(&origin.to_string());
-    writeln!(out, "  {kind:<12} {what:<46} {origin}")
+    writeln!(out, "  {kind:<16} {what:<46} {origin}")
 }
 
 fn command_line(plan: &Plan) -> String {
@@ -81,11 +81,6 @@ fn command_line(plan: &Plan) -> String {
 
 fn jail() -> Origin {
     Origin { source: Source::Jail, line: None }
-}
-
-/// Values that someone wrote into a profile or the jail made may be shown; passed ones may be secrets.
-fn shows_value(origin: &Origin) -> bool {
-    origin.source == Source::Jail
 }
 
 fn what(mount: &Mount) -> String {
@@ -150,7 +145,7 @@ pub fn json(plan: &Plan) -> Value {
         .environment
         .iter()
         .map(|variable| {
-            let value = shows_value(&variable.origin).then(|| lossy(&variable.value));
+            let value = (!variable.passed).then(|| lossy(&variable.value));
             json!({ "name": lossy(&variable.name), "value": value, "from": from(&variable.origin) })
         })
         .collect();

@@ -166,6 +166,8 @@ pub struct Variable {
     pub name: OsString,
     /// Value; `explain` shows it only where a profile or the jail wrote it.
     pub value: OsString,
+    /// It was copied from the caller's environment and may be a secret.
+    pub passed: bool,
     /// The line that passes or sets it.
     pub origin: Origin,
 }

@@ -131,7 +131,8 @@ pub enum RelayError {
 impl Diagnose for RelayError {
     fn code(&self) -> &'static str {
         match self {
-            Self::ServerExited { .. } | Self::ServerClosed { .. } => "server-exited",
+            Self::ServerExited { .. } => "server-exited",
+            Self::ServerClosed { .. } => "server-closed",
             Self::ServerCrashed { .. } => "server-crashed",
             Self::MessageTooLarge { .. } => "message-too-large",
             Self::Io { .. } => "relay-io",
@@ -212,7 +213,7 @@ mod tests {
         let text = "the server was killed by `SIGSEGV` while the session was open".to_owned();
         assert_eq!(verdict(ServerExited, Killed(libc::SIGSEGV)), Err(("server-crashed", text)));
         let text = "the server closed its `stdout` while the session was open".to_owned();
-        assert_eq!(verdict(ServerClosedStdout, Killed(libc::SIGTERM)), Err(("server-exited", text)));
+        assert_eq!(verdict(ServerClosedStdout, Killed(libc::SIGTERM)), Err(("server-closed", text)));
         let text = "a message from the host is larger than `10` bytes".to_owned();
         let ended_by = Oversized { direction: Direction::ToServer };
         assert_eq!(verdict(ended_by, Code(0)), Err(("message-too-large", text)));
