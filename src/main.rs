@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-// musl's own allocator takes several times as long as this one for what a start allocates
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: mcpjail::sys::alloc::Allocator = mcpjail::sys::alloc::Allocator::new();
 
 fn main() -> ExitCode {
     // stage 2 is this binary again, in a fresh process; nothing may run before it

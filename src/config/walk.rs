@@ -187,7 +187,7 @@ impl Listings {
 /// components.
 fn split(path: &Path) -> Option<(&OsStr, &OsStr)> {
     let bytes = path.as_os_str().as_bytes();
-    let slash = memchr::memrchr(b'/', bytes).filter(|at| *at > 0)?;
+    let slash = bytes.iter().rposition(|byte| *byte == b'/').filter(|at| *at > 0)?;
     let (parent, name) = bytes.split_at_checked(slash)?;
     Some((OsStr::from_bytes(parent), OsStr::from_bytes(name.get(1..)?)))
 }

@@ -4,6 +4,8 @@
 //! system call is made; the calls whose numbers are the same on every architecture (424 and above) have theirs here.
 #![allow(unsafe_code, reason = "system calls are unsafe; this module is where they are made safe")]
 
+#[cfg(target_env = "musl")]
+pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
