@@ -25,4 +25,5 @@ pub mod facts;
 pub mod jail;
 pub mod plan;
 pub mod relay;
+pub mod sockets;
 pub mod sys;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -210,6 +211,41 @@ fn a_tier_that_is_not_available_is_no_silent_downgrade() {
     let text = String::from_utf8_lossy(&accepted.stderr);
     assert!(text.contains("running in tier B"), "a lower tier is announced: {text}");
     assert!(text.contains("not enforced in tier B"), "what is lost is said: {text}");
+}
+
+/// Before Landlock ABI 9 each socket in a grant is a mount of its own.
+#[test]
+fn sockets_in_a_grant_are_covered_and_their_number_is_bounded() {
+    let home = Home::new();
+    let shared = home.dir.path().canonicalize().unwrap().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let listen = |n: usize| UnixListener::bind(shared.join(format!("socket {n}"))).unwrap();
+    let mut listeners = vec![listen(0)];
+    let shared = shared.to_str().unwrap();
+    let explain = |options: &[&str]| {
+        let output = finish(home.mcpjail().arg("explain").args(options).args(["--", "true"]));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = explain(&["--read", shared]);
+    let abi = plain.split("Landlock ABI ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    if abi.parse::<u32>().unwrap() >= 9 {
+        return;
+    }
+    let line = plain.lines().find(|line| line.contains("socket 0")).unwrap_or_else(|| panic!("{plain}"));
+    assert!(line.trim().starts_with("covered") && line.ends_with(&format!("--read {shared}")), "{line}");
+    let left = "created after the start";
+    assert!(plain.contains(left), "{plain}");
+    assert!(!explain(&[]).contains(left), "without such a grant nothing is lost");
+    assert!(!explain(&["--exact-tier", "--tier", "B", "--read", shared]).contains(left), "tier B connects to nothing");
+    let started = home.run(&["--read", shared, "--", "true"]);
+    let text = String::from_utf8_lossy(&started.stderr);
+    assert!(!text.contains("not enforced"), "what no start can change is not said at each: {text}");
+    listeners.extend((1..=256).map(listen));
+    refused(&home.run(&["--read", shared, "--", "true"]), "too-many-sockets", 4, &[shared, "257", "256"]);
+    listeners.pop();
+    fs::remove_file(format!("{shared}/socket 256")).unwrap();
+    let full = home.run(&["--read", shared, "--", "true"]);
+    assert!(!String::from_utf8_lossy(&full.stderr).contains("error["), "{}", String::from_utf8_lossy(&full.stderr));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::config::{Kind, Layers, Protected};
 use crate::facts;
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
+use crate::sockets;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +81,11 @@ impl Prepared {
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
         let Prepared { loc, profile, command, grants, islands, guards, absent: _, protected: _, cwd } = self;
         let facts = facts::facts(&profile, &loc, cwd, private)?;
-        let inputs = Inputs { profile, command, grants, islands, guards, facts, kernel: facts::kernel() };
+        let kernel = facts::kernel();
+        // tier B refuses every connect, and newer kernels every one that leaves the jail
+        let cover = tier == Tier::A && !kernel.keeps_sockets_shut() && sockets::may_lie_in(&grants);
+        let sockets = if cover { Some(sockets::in_grants(&grants)?) } else { None };
+        let inputs = Inputs { profile, command, grants, islands, guards, sockets, facts, kernel };
         Ok(plan::build(inputs, tier)?)
     }
 

@@ -58,9 +58,19 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("server-exited", "The server exited while the host was still connected. Its own messages are on stderr."),
     (
+        "sockets-unknown",
+        "Before Landlock ABI 9 the sockets in granted directories are covered one by one, and the kernel's list of \
+      them, /proc/net/unix, cannot be read. Nothing is started with a door left open unseen.",
+    ),
+    (
         "tier-not-available",
         "This machine gives no user namespaces to this user: Ubuntu's AppArmor restriction, a \
       container's seccomp profile, or user.max_user_namespaces = 0. `mcpjail doctor` says which, and what to do.",
+    ),
+    (
+        "too-many-sockets",
+        "Before Landlock ABI 9 each socket in a granted directory is covered by a mount, and there are more than \
+      256. Grant a smaller directory than the one that the message names.",
     ),
     ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
 ];

@@ -7,9 +7,11 @@ use super::layer::{Failure, Layer};
 use super::limits;
 use super::spec::{Action, Spec, View};
 use crate::sys::{attempt, caps};
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 /// Tries everything; the first thing that is not refused as it should be is the failure.
 /// `view` is tier A's, whose namespaces and mounts are proved too.
@@ -99,6 +101,10 @@ fn mounts(spec: &Spec, view: &View) -> Result<(), Failure> {
             Action::Bind { attributes, .. } => *attributes,
             Action::Tmpfs { attributes, .. } => *attributes,
             Action::Proc => crate::sys::mount::READ_ONLY,
+            Action::Mask { socket: true, .. } => {
+                shut(&node.path)?;
+                continue;
+            }
             _ => continue,
         };
         let about = node.path.to_string_lossy();
@@ -109,6 +115,17 @@ fn mounts(spec: &Spec, view: &View) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Where a socket was to be covered there is none.
+fn shut(path: &CStr) -> Result<(), Failure> {
+    let path = Path::new("/").join(OsStr::from_bytes(path.to_bytes()));
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) if found.file_type().is_socket() => {
+            Err(open(Layer::Mounts, format!("`{}` is a socket that is not covered", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn landlock(spec: &Spec) -> Result<(), Failure> {

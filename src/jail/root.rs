@@ -131,6 +131,9 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn add(&mut self, node: &Node, source: Option<OwnedFd>, processes: u64) -> Result<Option<PidMax>, Failure> {
         let path = node.path.as_c_str();
+        if let Action::Mask { socket: true, .. } = node.action {
+            return self.cover_socket(path).map(|()| None);
+        }
         if node.careful {
             return self.add_carefully(node, source).map(|()| None);
         }
@@ -168,7 +171,7 @@ impl Builder<'_> {
                 self.attach(&tree, path)?;
             }
             Action::Proc => return self.proc(path, processes).map(Some),
-            Action::Mask { directory } => self.mask(path, *directory)?,
+            Action::Mask { directory, .. } => self.mask(path, *directory)?,
         }
         Ok(None)
     }
@@ -243,6 +246,31 @@ impl Builder<'_> {
     }
 
     fn mask(&mut self, path: &CStr, directory: bool) -> Result<(), Failure> {
+        let tree = self.empty(path, directory)?;
+        self.attach(&tree, path)
+    }
+
+    /// Covers a socket of the machine in a bound tree. Others may be changing that tree: no symlink is followed, the cover
+    /// goes onto the very object that was found, and onto nothing but a socket. One that is gone needs none; one that has
+    /// taken its place is covered like it.
+    fn cover_socket(&mut self, path: &CStr) -> Result<(), Failure> {
+        let gone = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
+        let target = match fd::open_beneath(self.root, path) {
+            Err(error) if gone(&error) => return Ok(()),
+            found => found.map_err(failed("finding the socket", path))?,
+        };
+        if fd::identity(target.as_fd()).map_err(failed("looking at", path))?.kind != libc::S_IFSOCK {
+            return Ok(());
+        }
+        let tree = self.empty(path, false)?;
+        match mount::attach_on(tree.as_fd(), target.as_fd()) {
+            Err(error) if gone(&error) => Ok(()),
+            attached => attached.map_err(failed("covering the socket", path)),
+        }
+    }
+
+    /// A detached, read-only, empty file or directory to cover `path` with.
+    fn empty(&mut self, path: &CStr, directory: bool) -> Result<OwnedFd, Failure> {
         let cover = if directory { &mut self.empty_directory } else { &mut self.empty_file };
         let cover = match cover {
             Some(cover) => cover,
@@ -262,7 +290,7 @@ impl Builder<'_> {
         let tree = mount::clone_tree(cover.as_fd()).map_err(failed("covering", path))?;
         let attributes = READ_ONLY | NO_SUID | NO_DEV | NO_EXEC;
         mount::set_attributes(tree.as_fd(), attributes, false).map_err(failed("restricting the cover of", path))?;
-        self.attach(&tree, path)
+        Ok(tree)
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) enum Action {
     Bind { source: CString, dev: u64, ino: u64, directory: bool, attributes: u64, inside: bool },
     Tmpfs { size: CString, mode: CString, attributes: u64 },
     Proc,
-    Mask { directory: bool },
+    Mask { directory: bool, socket: bool },
 }
 
 /// A Landlock rule.
@@ -189,7 +189,7 @@ fn node(mount: &Mount) -> Result<Node, JailError> {
             attributes: NO_SUID | NO_DEV | if *exec { 0 } else { NO_EXEC },
         },
         Step::Proc => Action::Proc,
-        Step::Mask { directory } => Action::Mask { directory: *directory },
+        Step::Mask { directory, socket } => Action::Mask { directory: *directory, socket: *socket },
     };
     Ok(Node { path: c_path(relative)?, action, careful: mount.careful })
 }

@@ -1,7 +1,9 @@
 //! Joins profile, command, places and facts to a [`Plan`].
 
 use super::view::{self, CANARY, Parts};
-use super::{Access, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Step, environment, syscalls};
+use super::{
+    Access, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Socket, Step, environment, syscalls,
+};
 use crate::command::Resolved;
 use crate::config::{Origin, Profile, Source, Sourced, Tier};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,10 @@ const TIER_B_FILES: &[&str] = &[
     "/proc",
 ];
 
+/// What covers do not reach, where Landlock has no word on sockets.
+const UNCOVERED: &str = "sockets in granted directories can be connected to if they are created after the start, were \
+                         renamed, or belong to another network namespace (Landlock ABI 9 stops it)";
+
 /// What a plan is made from: everything has been looked up.
 pub struct Inputs {
     /// The profile.
@@ -31,6 +37,8 @@ pub struct Inputs {
     pub islands: Vec<Place>,
     /// Guarded names that exist in writable grants.
     pub guards: Vec<Place>,
+    /// Sockets in granted trees, where they were looked for: where only a cover keeps a server from them.
+    pub sockets: Option<Vec<Socket>>,
     /// The machine and the caller.
     pub facts: Facts,
     /// The kernel.
@@ -42,7 +50,7 @@ pub struct Inputs {
 /// # Errors
 /// [`PlanError`]: what the profile asks for and this tier or kernel cannot give.
 pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
-    let Inputs { profile, command, grants, islands, guards, facts, kernel } = inputs;
+    let Inputs { profile, command, grants, islands, guards, sockets: doors, facts, kernel } = inputs;
     if kernel.landlock_abi == 0 {
         return Err(PlanError::NoLandlock);
     }
@@ -60,13 +68,22 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
         }
     };
     let environment = environment::environment(&profile.env, &command, &facts, &tmp, &home);
-    let mut unenforced = Vec::new();
+    let (mut unenforced, mut limitations) = (Vec::new(), Vec::new());
     let (view, rules) = match tier {
         Tier::A => {
             // a guarded name protects only what lies in a writable grant; the profile's own islands must
             let all: Vec<Place> = islands.into_iter().chain(guards).collect();
-            let parts =
-                Parts { facts: &facts, grants: &grants, islands: &all, tmp: &profile.limits.tmp, cwd: &facts.cwd };
+            if doors.is_some() {
+                limitations.push(UNCOVERED.into());
+            }
+            let parts = Parts {
+                facts: &facts,
+                grants: &grants,
+                islands: &all,
+                sockets: doors.as_deref().unwrap_or_default(),
+                tmp: &profile.limits.tmp,
+                cwd: &facts.cwd,
+            };
             let view = view::view(&parts)?;
             let rules = rules_of_view(&view);
             (view, rules)
@@ -121,6 +138,7 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
         canary,
         used: profile.used,
         unenforced,
+        limitations,
     })
 }
 

@@ -59,11 +59,11 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     for (name, value, origin) in limits(plan) {
         row(o, name, &value, origin)?;
     }
-    if !plan.unenforced.is_empty() {
-        writeln!(o, "\nnot enforced here")?;
-        for line in &plan.unenforced {
-            writeln!(o, "  {}", printable(line))?;
+    for (at, line) in not_enforced(plan).enumerate() {
+        if at == 0 {
+            writeln!(o, "\nnot enforced here")?;
         }
+        writeln!(o, "  {}", printable(line))?;
     }
     Ok(out)
 }
@@ -77,6 +77,10 @@ fn row(out: &mut String, kind: impl fmt::Display, what: &dyn fmt::Display, origi
 fn command_line(plan: &Plan) -> String {
     let words: Vec<String> = plan.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     format!("{} as {}", plan.program.display(), words.join(" "))
+}
+
+fn not_enforced(plan: &Plan) -> impl Iterator<Item = &String> {
+    plan.unenforced.iter().chain(&plan.limitations)
 }
 
 fn jail() -> Origin {
@@ -190,7 +194,7 @@ pub fn json(plan: &Plan) -> Value {
             "file_size": limit(l.file_size.value, &l.file_size.origin),
             "cpu": limit(l.cpu.value, &l.cpu.origin),
         },
-        "not_enforced": plan.unenforced,
+        "not_enforced": not_enforced(plan).collect::<Vec<_>>(),
     })
 }
 

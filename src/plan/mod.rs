@@ -43,6 +43,15 @@ pub struct Grant {
     pub access: Access,
 }
 
+/// A Unix socket of the machine in a granted tree, which the server must not reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Absolute, without symlinks.
+    pub path: PathBuf,
+    /// The line that grants the tree.
+    pub origin: Origin,
+}
+
 /// Who runs the jail, as the generated `/etc/passwd` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -82,6 +91,14 @@ pub struct Facts {
 pub struct Kernel {
     /// Newest Landlock ABI; 0 where there is none.
     pub landlock_abi: u32,
+}
+
+impl Kernel {
+    /// Whether Landlock stops connecting to sockets of the machine by their path.
+    #[must_use]
+    pub fn keeps_sockets_shut(self) -> bool {
+        self.landlock_abi >= 9
+    }
 }
 
 /// One step of building the root file system, in order.
@@ -126,6 +143,8 @@ pub enum Step {
     Mask {
         /// Covers a directory.
         directory: bool,
+        /// Covers a socket of the machine in a bound tree, where it may be gone by then.
+        socket: bool,
     },
 }
 
@@ -226,6 +245,8 @@ pub struct Plan {
     pub used: Vec<String>,
     /// What this tier cannot do of what the profile says; printed at every start.
     pub unenforced: Vec<String>,
+    /// What no tier can do on this kernel; for `explain` alone.
+    pub limitations: Vec<String>,
 }
 
 /// Why a profile cannot become a plan.

@@ -3,7 +3,7 @@
 //! Paths inside are the machine's own paths, so that what a server stores or prints means the same outside. Nothing is
 //! ever created inside a bound tree: what is mounted there must exist there. Ancestors come before descendants.
 
-use super::{Access, Facts, Grant, Mount, Place, PlanError, Rights, Step};
+use super::{Access, Facts, Grant, Mount, Place, PlanError, Rights, Socket, Step};
 use crate::config::{Origin, Source, Sourced};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ pub(super) struct Parts<'a> {
     pub(super) facts: &'a Facts,
     pub(super) grants: &'a [Grant],
     pub(super) islands: &'a [Place],
+    pub(super) sockets: &'a [Socket],
     /// Size of each private tmpfs.
     pub(super) tmp: &'a Sourced<u64>,
     pub(super) cwd: &'a Path,
@@ -47,6 +48,7 @@ pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
         nodes.entry(parts.cwd.to_path_buf()).or_insert_with(|| (Step::Directory { mode: 0o755 }, jail()));
     }
     own_var_tmp(&mut nodes, parts.tmp);
+    cover(&mut nodes, parts.sockets);
     add_parents(&mut nodes);
     nodes.remove(Path::new("/"));
     let home = parts.facts.persistent_home.as_ref().map(|_| parts.facts.account.home.as_path());
@@ -63,7 +65,7 @@ fn furniture(parts: &Parts<'_>) -> Nodes {
     };
     put("/proc", Step::Proc);
     for (path, directory) in &facts.masks {
-        put(&path.to_string_lossy(), Step::Mask { directory: *directory });
+        put(&path.to_string_lossy(), Step::Mask { directory: *directory, socket: false });
     }
     for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
         put(&format!("/dev/{name}"), Step::Symlink { target: format!("/proc/self/fd{target}").into() });
@@ -210,6 +212,15 @@ fn islands(nodes: &mut Nodes, islands: &[Place], grants: &[Grant]) -> Result<(),
     Ok(())
 }
 
+/// Covers sockets of the machine where a bound tree shows them. What is covered cannot be renamed or removed inside.
+fn cover(nodes: &mut Nodes, sockets: &[Socket]) {
+    for Socket { path, origin } in sockets {
+        if mount_above(nodes, path).is_some_and(|(at, step)| shows_own_path(at, step)) {
+            nodes.insert(path.clone(), (Step::Mask { directory: false, socket: true }, origin.clone()));
+        }
+    }
+}
+
 /// `/var/tmp` leads to `/tmp`, unless something is granted below it: nothing may be mounted through a symlink.
 fn own_var_tmp(nodes: &mut Nodes, tmp: &Sourced<u64>) {
     let var_tmp = Path::new("/var/tmp");
@@ -281,6 +292,26 @@ mod tests {
                 ("/p/.venv", "read+exec"),
             ],
         );
+    }
+
+    #[test]
+    fn sockets_are_covered_where_a_tree_shows_them() {
+        let mut nodes = Nodes::new();
+        bind(&mut nodes, &place("/p"), Access::Write.into());
+        let grants = [Grant { place: place("/p"), access: Access::Write }];
+        islands(&mut nodes, &[place("/p/q/island")], &grants).unwrap();
+        // a persistent home: another place's tree
+        let step = Step::Bind { place: place("/data/home"), rights: Access::Write.into(), inside: false };
+        nodes.insert("/home/me".into(), (step, origin()));
+        let paths = ["/elsewhere/s", "/home/me/s", "/p/q/island", "/p/q/s", "/p/s"];
+        let sockets = paths.map(|path| Socket { path: path.into(), origin: origin() });
+        cover(&mut nodes, &sockets);
+        let masks: Vec<&Path> = nodes
+            .iter()
+            .filter(|(_, (step, _))| matches!(step, Step::Mask { directory: false, socket: true }))
+            .map(|(path, _)| path.as_path())
+            .collect();
+        assert_eq!(masks, ["/p/q/island", "/p/q/s", "/p/s"].map(Path::new));
     }
 
     #[test]

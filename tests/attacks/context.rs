@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
@@ -82,10 +83,11 @@ pub struct Victim {
     child: Child,
 }
 
-/// A listener of the suite's own on the loopback.
+/// A listener of the suite's own on the loopback, or at a path.
 pub enum Listener {
     Tcp(TcpListener),
     Udp(UdpSocket),
+    Unix(UnixListener),
 }
 
 impl Ctx {
@@ -179,6 +181,7 @@ impl Ctx {
         let address = match &self.listeners[at] {
             Listener::Tcp(listener) => listener.local_addr(),
             Listener::Udp(socket) => socket.local_addr(),
+            Listener::Unix(_) => return 0,
         };
         address.map(|address| address.port()).unwrap_or_default()
     }
@@ -188,6 +191,7 @@ impl Ctx {
         self.listeners.iter().any(|listener| match listener {
             Listener::Tcp(listener) => listener.accept().is_ok(),
             Listener::Udp(socket) => socket.recv_from(&mut [0u8; 16]).is_ok(),
+            Listener::Unix(listener) => listener.accept().is_ok(),
         })
     }
 }

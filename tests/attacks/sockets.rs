@@ -1,12 +1,14 @@
 //! Cases 32, 37-43: sockets of every family.
 
-use crate::case::{CASE, Case, TierB};
-use crate::context::{Ctx, Phase};
+use crate::case::{CASE, Case, Launch, TierB};
+use crate::context::{Ctx, Listener, Phase};
 use crate::support::expect::{Rule, Want::*};
-use crate::support::probe::Feature::*;
+use crate::support::probe::{Feature::*, landlock_abi};
+use crate::support::world::World;
 use serde_json::{Value, json};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 /// Where engines, buses and agents listen. Only a jailed attacker is sent there.
 const WELL_KNOWN: &[&str] = &[
@@ -61,6 +63,54 @@ fn unreached(ctx: &Ctx) -> Result<(), String> {
         (Phase::Control, true) | (Phase::Granted | Phase::Refused, false) => Ok(()),
         (Phase::Control, false) => Err("the control did not reach its listener".into()),
         _ => Err("something arrived at a listener outside".into()),
+    }
+}
+
+/// Where the suite listens in a granted tree, in a directory of each trial's own below the root that the launches grant.
+fn door(world: &World, root: &str, phase: Phase, tier_b: bool) -> PathBuf {
+    world.path(root).join(format!("doors {phase:?} {tier_b}")).join("an agent")
+}
+
+/// Listeners that are there before the jail is, which no other case starts.
+fn listen_in_grants(ctx: &mut Ctx) -> std::io::Result<()> {
+    for root in ["ro", "rw"] {
+        let path = door(&ctx.world, root, ctx.phase, ctx.tier_b);
+        let dir = path.parent().unwrap_or(&path);
+        std::fs::create_dir(dir)?;
+        let listener = UnixListener::bind(&path)?;
+        listener.set_nonblocking(true)?;
+        ctx.world.identity.own(dir)?;
+        ctx.listeners.push(Listener::Unix(listener));
+        ctx.aims.push(path);
+    }
+    Ok(())
+}
+
+/// The trees and nothing else: what [`listen_in_grants`] made is not meant.
+const DOORS_SHUT: Launch = Launch { name: "doors-shut", ..crate::context::STRICT };
+
+/// The sockets themselves too.
+const DOORS_OPEN: Launch = Launch {
+    name: "doors-open",
+    options: |world, tier_b| {
+        let [ro, rw] = ["ro", "rw"].map(|root| world.path(root));
+        let [in_ro, in_rw] = ["ro", "rw"].map(|root| door(world, root, Phase::Granted, tier_b));
+        let profile = world.profile(&format!(
+            "version = 1\n[jail.files]\nread = [{ro:?}, {{ path = {in_ro:?}, dangerous = true }}]\n\
+             write = [{rw:?}, {{ path = {in_rw:?}, dangerous = true }}]\n",
+        ))?;
+        Ok(vec!["--profile".into(), profile.into()])
+    },
+    env: &[],
+};
+
+/// As [`unreached`], but that a socket which was granted is reached. From Landlock ABI 9 on none can be granted.
+fn reached_where_granted(ctx: &Ctx) -> Result<(), String> {
+    match (ctx.phase, ctx.reached()) {
+        (Phase::Granted, true) => Ok(()),
+        (Phase::Granted, false) if landlock_abi() < 9 => Err("the granted sockets were not reached".into()),
+        (phase, true) if phase != Phase::Control => Err("a listener in a granted directory was reached".into()),
+        _ => Ok(()),
     }
 }
 
@@ -126,6 +176,19 @@ pub const CASES: &[Case] = &[
         },
         refused: &[Rule("*", Fails(&["ENOENT"]))],
         tier_b: TierB::Differs(&[Rule("*", Fails(&["EACCES", "EPERM", "EAFNOSUPPORT", "ENOENT", "ENOTDIR"]))]),
+        ..CASE
+    },
+    Case {
+        number: 37,
+        name: "sockets-in-granted-trees",
+        prepare: listen_in_grants,
+        attack: |ctx| json!({ "attack": "unix-connect", "paths": ctx.aims }),
+        granted: Some(&[Rule("*", Works)]),
+        // a cover is a file without the right to write; before Landlock ABI 9 there is nothing else
+        refused: &[Rule("*", Fails(&["EACCES"]))],
+        granted_by: DOORS_OPEN,
+        refused_by: DOORS_SHUT,
+        verify: reached_where_granted,
         ..CASE
     },
     Case {

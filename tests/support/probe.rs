@@ -83,7 +83,7 @@ impl Machine {
                 lacks.push(feature);
             }
         }
-        let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+        let abi = landlock_abi();
         if abi < 1 {
             lacks.push(Feature::Landlock);
         }
@@ -109,6 +109,11 @@ impl Machine {
     pub fn missing(&self, needs: &[Feature]) -> Vec<Feature> {
         needs.iter().copied().filter(|feature| self.lacks.contains(feature)).collect()
     }
+}
+
+/// Landlock's ABI; below 1 where there is none.
+pub fn landlock_abi() -> i64 {
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) }
 }
 
 /// Whether this identity may make a group below its own, with both controllers that a jail wants.
