@@ -5,6 +5,9 @@ use super::fd::own;
 use std::io;
 use std::os::fd::AsRawFd;
 
+/// `SIOCSIFFLAGS`, whose type differs between C libraries.
+const SET_FLAGS: libc::Ioctl = 0x8914;
+
 /// Sets the flags of `lo` to up and running; the kernel gives it 127.0.0.1 and ::1 then. Needs `CAP_NET_ADMIN`.
 ///
 /// # Errors
@@ -19,5 +22,5 @@ pub fn bring_up_loopback() -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = 0x1 | 0x40; // IFF_UP, IFF_RUNNING
     // SAFETY: `request` is an `ifreq` that outlives the call.
-    check_unit(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }.into())
+    check_unit(unsafe { libc::ioctl(socket.as_raw_fd(), SET_FLAGS, &raw const request) }.into())
 }
