@@ -10,7 +10,8 @@
 //!
 //! * [`config`] reads profiles, the built-in ones and the administrator's policy into a [`config::Profile`].
 //! * [`command`] finds the true interpreter and installation behind what the person typed.
-//! * [`plan`] turns both into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
+//! * [`facts`] and [`sockets`] look up on the machine what a plan needs to know.
+//! * [`plan`] turns all of it into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.

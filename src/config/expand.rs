@@ -172,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn variables(args: &[&str]) -> Variables {
-        Variables::new("/work/p", "/home/me", args.iter().map(OsString::from).collect())
+        Variables::new("/srv/p", "/home/me", args.iter().map(OsString::from).collect())
     }
 
     fn expand(written: &str, args: &[&str]) -> Result<String, String> {
@@ -187,14 +187,14 @@ mod tests {
             ("~", "/home/me"),
             ("~/notes/", "/home/me/notes"),
             ("${home}/x", "/home/me/x"),
-            ("${cwd}", "/work/p"),
-            ("${cwd}/../q", "/work/q"),
+            ("${cwd}", "/srv/p"),
+            ("${cwd}/../q", "/srv/q"),
             ("${arg1}", "/data"),
             ("${arg1}/.git", "/data/.git"),
             ("${arg1}-journal", "/data-journal"),
-            ("${arg2}", "/work/p/sub"),
-            ("${arg2}.bak", "/work/p/sub.bak"),
-            ("${arg3}", "/work/up"),
+            ("${arg2}", "/srv/p/sub"),
+            ("${arg2}.bak", "/srv/p/sub.bak"),
+            ("${arg3}", "/srv/up"),
             ("${arg4}", "/"),
             ("${arg4}/x", "/x"),
             ("/a//b/./c/../d/", "/a/b/d"),
@@ -243,12 +243,12 @@ mod tests {
         let at = |text: &[u8]| {
             flag_path(OsStr::from_bytes(text), &variables(&["/data"])).unwrap().into_os_string().into_vec()
         };
-        assert_eq!(at(b"sub"), b"/work/p/sub");
-        assert_eq!(at(b"../x"), b"/work/x");
+        assert_eq!(at(b"sub"), b"/srv/p/sub");
+        assert_eq!(at(b"../x"), b"/srv/x");
         assert_eq!(at(b"~/notes"), b"/home/me/notes");
-        assert_eq!(at(b"./~/notes"), b"/work/p/~/notes");
-        assert_eq!(at(b"~x"), b"/work/p/~x");
-        assert_eq!(at(b"${arg1}"), b"/work/p/${arg1}");
+        assert_eq!(at(b"./~/notes"), b"/srv/p/~/notes");
+        assert_eq!(at(b"~x"), b"/srv/p/~x");
+        assert_eq!(at(b"${arg1}"), b"/srv/p/${arg1}");
         assert_eq!(at(b"/a\nb\\[*]\xff"), b"/a\nb\\[*]\xff");
         assert!(flag_path(OsStr::new(""), &variables(&[])).is_err());
     }
