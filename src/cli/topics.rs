@@ -174,21 +174,40 @@ pub(super) fn man() -> Result<ExitCode, Failed> {
     print(&manual())
 }
 
-/// The manual page in roff, with every subcommand's options.
+/// The manual page in roff: one page with every subcommand's options and examples.
 #[must_use]
 pub(super) fn manual() -> String {
     let mut page = Vec::new();
     let mut root = Cli::command();
     root.build();
-    let _never_fails = clap_mangen::Man::new(root.clone()).title("mcpjail").section("1").render(&mut page);
+    let man = clap_mangen::Man::new(root.clone()).title("mcpjail").section("1");
+    let _never_fails = man
+        .render_title(&mut page)
+        .and_then(|()| man.render_name_section(&mut page))
+        .and_then(|()| man.render_synopsis_section(&mut page))
+        .and_then(|()| man.render_description_section(&mut page))
+        .and_then(|()| man.render_options_section(&mut page));
+    examples(&man, &mut page);
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
         let heading = format!(".SH \"SUBCOMMAND {}\"\n", command.get_name().to_uppercase());
         page.extend(heading.bytes());
         let man = clap_mangen::Man::new(command.clone());
-        let _never_fails = man.render_description_section(&mut page);
-        let _never_fails = man.render_synopsis_section(&mut page);
-        let _never_fails = man.render_options_section(&mut page);
-        let _never_fails = man.render_extra_section(&mut page);
+        let _never_fails = man
+            .render_description_section(&mut page)
+            .and_then(|()| man.render_synopsis_section(&mut page))
+            .and_then(|()| man.render_options_section(&mut page));
+        examples(&man, &mut page);
     }
     String::from_utf8_lossy(&page).into_owned()
+}
+
+/// What stands after the options, line by line: roff would join the lines to paragraphs.
+fn examples(man: &clap_mangen::Man, page: &mut Vec<u8>) {
+    let mut section = Vec::new();
+    let _never_fails = man.render_extra_section(&mut section);
+    let text = String::from_utf8_lossy(&section);
+    let body = text.split_once(".SH EXTRA\n").map(|(_, body)| body).filter(|body| !body.trim().is_empty());
+    if let Some(body) = body {
+        page.extend(format!(".SH EXAMPLES\n.nf\n{body}.fi\n").bytes());
+    }
 }
