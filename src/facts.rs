@@ -1,6 +1,6 @@
 //! Looks up what a plan needs to know about the machine and the caller: the I/O in front of [`crate::plan`].
 
-use crate::config::{Home, Locations, Origin, Profile, Source};
+use crate::config::{Home, Locations, Origin, Profile};
 use crate::plan::{Account, Facts, Kernel, Place};
 use crate::sys::{landlock, process};
 use std::fs::{self, DirBuilder, Metadata};
@@ -148,7 +148,7 @@ fn place(path: &Path) -> Option<(Place, Metadata)> {
         directory: meta.is_dir(),
         dev: meta.dev(),
         ino: meta.ino(),
-        origin: Origin { source: Source::Jail, line: None },
+        origin: Origin::jail(),
     };
     Some((place, meta))
 }

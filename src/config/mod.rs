@@ -58,6 +58,14 @@ pub struct Origin {
     pub line: Option<u32>,
 }
 
+impl Origin {
+    /// What no profile says: the jail's own part.
+    #[must_use]
+    pub const fn jail() -> Origin {
+        Origin { source: Source::Jail, line: None }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {

@@ -115,7 +115,8 @@ fn own_group() -> Option<PathBuf> {
 }
 
 /// Where a group could be made now and with which controllers, for `doctor`.
-pub(super) fn available() -> Option<String> {
+#[must_use]
+pub fn available() -> Option<String> {
     let own = own_group()?;
     own.ancestors().skip(1).find_map(|parent| {
         let active = fs::read_to_string(parent.join("cgroup.subtree_control")).ok()?;

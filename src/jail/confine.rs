@@ -9,17 +9,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 pub(super) fn failed(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
-    move |error| Failure { layer, what: what.into(), errno: error.raw_os_error().unwrap_or(0) }
+    move |error| Failure::refused(layer, what, &error)
 }
 
 /// A ruleset with the plan's rules. Paths are opened as they are called now, so the view must be in place.
 pub(super) fn ruleset(handled: Handled, rules: &[PathRule]) -> Result<OwnedFd, Failure> {
     let ruleset = landlock::create(&handled).map_err(failed(Layer::Landlock, "making a ruleset"))?;
     for rule in rules {
-        let about = |error: io::Error| Failure {
-            layer: Layer::Landlock,
-            what: format!("adding the rule for `{}`", rule.path.to_string_lossy()),
-            errno: error.raw_os_error().unwrap_or(0),
+        let about = |error: io::Error| {
+            let what = format!("adding the rule for `{}`", rule.path.to_string_lossy());
+            Failure::refused(Layer::Landlock, what, &error)
         };
         let opened = match rule.object {
             // the path was symlink-free when it was judged; it must still be, and lead to the same object
@@ -52,11 +51,10 @@ pub(super) fn prove_capabilities_to_build() -> Result<(), Failure> {
     let kept = |capability: u32| effective & (1u64 << capability) != 0 && caps::is_ambient(capability);
     match TO_BUILD.iter().find(|&&capability| !kept(capability)) {
         None => Ok(()),
-        Some(capability) => Err(Failure {
-            layer: Layer::Capabilities,
-            what: format!("capability {capability} of the new user namespace was not kept"),
-            errno: 0,
-        }),
+        Some(capability) => {
+            let what = format!("capability {capability} of the new user namespace was not kept");
+            Err(Failure::open(Layer::Capabilities, what))
+        }
     }
 }
 

@@ -87,6 +87,18 @@ pub struct Failure {
     pub errno: i32,
 }
 
+impl Failure {
+    /// Something that the kernel refused.
+    pub(super) fn refused(layer: Layer, what: impl Into<String>, error: &std::io::Error) -> Failure {
+        Failure { layer, what: what.into(), errno: error.raw_os_error().unwrap_or(0) }
+    }
+
+    /// Something that is not as it must be, though no call failed.
+    pub(super) fn open(layer: Layer, what: impl Into<String>) -> Failure {
+        Failure { layer, what: what.into(), errno: 0 }
+    }
+}
+
 /// What stage 2 writes to its pipe before the pipe closes by exec.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {

@@ -38,10 +38,8 @@ pub(super) fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
 /// Applies them, never above the present hard limit.
 pub(super) fn apply(rlimits: &[(u32, u64)]) -> Result<(), Failure> {
     for &(resource, value) in rlimits {
-        let failed = |error: std::io::Error| Failure {
-            layer: Layer::Limits,
-            what: format!("setting resource limit {resource} to {value}"),
-            errno: error.raw_os_error().unwrap_or(0),
+        let failed = |error: std::io::Error| {
+            Failure::refused(Layer::Limits, format!("setting resource limit {resource} to {value}"), &error)
         };
         let hard = process::hard_limit(resource).map_err(failed)?;
         process::limit(resource, value.min(hard)).map_err(failed)?;
@@ -54,11 +52,7 @@ pub(super) fn prove(rlimits: &[(u32, u64)]) -> Result<(), Failure> {
     for &(resource, value) in rlimits {
         let hard = process::hard_limit(resource).unwrap_or(u64::MAX);
         if hard > value {
-            return Err(Failure {
-                layer: Layer::Limits,
-                what: format!("resource limit {resource} is {hard}, not {value}"),
-                errno: 0,
-            });
+            return Err(Failure::open(Layer::Limits, format!("resource limit {resource} is {hard}, not {value}")));
         }
     }
     Ok(())

@@ -21,5 +21,6 @@ mod spawn;
 mod spec;
 pub mod stage2;
 
+pub use cgroup::available as cgroup_place;
 pub use layer::{Failure, JailError, Layer, LayerReport, Status};
-pub use spawn::{Nascent, Running, Stdio, cgroup_place, start};
+pub use spawn::{Nascent, Running, Stdio, start};

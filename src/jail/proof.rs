@@ -34,27 +34,23 @@ pub(super) fn prove(
     network(loopback)
 }
 
-fn open(layer: Layer, what: impl Into<String>) -> Failure {
-    Failure { layer, what: what.into(), errno: 0 }
-}
-
 /// The attempt must have failed with exactly this errno.
 fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
     match attempt {
-        Ok(()) => Err(open(layer, format!("{what} was not refused"))),
+        Ok(()) => Err(Failure::open(layer, format!("{what} was not refused"))),
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
-        Err(error) => Err(open(layer, format!("{what} failed for another reason than this layer ({error})"))),
+        Err(error) => Err(Failure::open(layer, format!("{what} failed for another reason than this layer ({error})"))),
     }
 }
 
 fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
-    move |error| Failure { layer, what: format!("reading {what}"), errno: error.raw_os_error().unwrap_or(0) }
+    move |error| Failure::refused(layer, format!("reading {what}"), &error)
 }
 
 fn no_new_privs() -> Result<(), Failure> {
     match attempt::no_new_privs() {
         Ok(true) => Ok(()),
-        _ => Err(open(Layer::NoNewPrivs, "no_new_privs is not set")),
+        _ => Err(Failure::open(Layer::NoNewPrivs, "no_new_privs is not set")),
     }
 }
 
@@ -62,17 +58,17 @@ fn capabilities(powerless: bool) -> Result<(), Failure> {
     let layer = Layer::Capabilities;
     let sets = caps::sets().map_err(unreadable(layer, "the capability sets"))?;
     if sets.effective | sets.permitted | sets.inheritable != 0 {
-        return Err(open(layer, "the capability sets are not empty"));
+        return Err(Failure::open(layer, "the capability sets are not empty"));
     }
     if powerless {
         return Ok(()); // without a capability to empty the bounding set; no_new_privs keeps it out of reach
     }
     if let Some(left) = caps::left_in_bounding() {
-        return Err(open(layer, format!("capability {left} is left in the bounding set")));
+        return Err(Failure::open(layer, format!("capability {left} is left in the bounding set")));
     }
     match caps::securebits_locked() {
         Ok(true) => Ok(()),
-        _ => Err(open(layer, "the securebits are not locked")),
+        _ => Err(Failure::open(layer, "the securebits are not locked")),
     }
 }
 
@@ -81,7 +77,7 @@ fn namespaces(spec: &Spec) -> Result<(), Failure> {
     for (name, dev, ino) in &spec.outside {
         let found = std::fs::metadata(format!("/proc/self/ns/{name}")).map_err(unreadable(layer, name))?;
         if (found.dev(), found.ino()) == (*dev, *ino) {
-            return Err(open(layer, format!("the {name} namespace is the launcher's")));
+            return Err(Failure::open(layer, format!("the {name} namespace is the launcher's")));
         }
     }
     Ok(())
@@ -91,10 +87,10 @@ fn mounts(spec: &Spec, view: &View) -> Result<(), Failure> {
     let layer = Layer::Mounts;
     let root = std::fs::metadata("/").map_err(unreadable(layer, "the root"))?;
     if (root.dev(), root.ino()) == spec.outside_root {
-        return Err(open(layer, "the root is the machine's"));
+        return Err(Failure::open(layer, "the root is the machine's"));
     }
     if !attempt::is_read_only(c"/").map_err(unreadable(layer, "the root's flags"))? {
-        return Err(open(layer, "the root is writable"));
+        return Err(Failure::open(layer, "the root is writable"));
     }
     for node in &view.nodes {
         let expected = match &node.action {
@@ -108,10 +104,11 @@ fn mounts(spec: &Spec, view: &View) -> Result<(), Failure> {
             _ => continue,
         };
         let about = node.path.to_string_lossy();
-        let path = CString::new([b"/", node.path.to_bytes()].concat()).map_err(|_| open(layer, about.clone()))?;
+        let path =
+            CString::new([b"/", node.path.to_bytes()].concat()).map_err(|_| Failure::open(layer, about.clone()))?;
         let flags = attempt::mount_flags(&path).map_err(unreadable(layer, &about))?;
         if flags & expected != expected {
-            return Err(open(layer, format!("`/{about}` has mount flags {flags:#x}, not {expected:#x}")));
+            return Err(Failure::open(layer, format!("`/{about}` has mount flags {flags:#x}, not {expected:#x}")));
         }
     }
     Ok(())
@@ -122,7 +119,7 @@ fn shut(path: &CStr) -> Result<(), Failure> {
     let path = Path::new("/").join(OsStr::from_bytes(path.to_bytes()));
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.file_type().is_socket() => {
-            Err(open(Layer::Mounts, format!("`{}` is a socket that is not covered", path.display())))
+            Err(Failure::open(Layer::Mounts, format!("`{}` is a socket that is not covered", path.display())))
         }
         _ => Ok(()),
     }
@@ -153,7 +150,7 @@ fn network(loopback: bool) -> Result<(), Failure> {
     }
     match attempt::has_route() {
         Ok(false) => Ok(()),
-        _ => Err(open(layer, "there is a route out of the jail")),
+        _ => Err(Failure::open(layer, "there is a route out of the jail")),
     }
 }
 
@@ -162,10 +159,10 @@ pub(super) fn descriptors() -> Result<(), Failure> {
     let layer = Layer::Descriptors;
     match attempt::first_inherited(3) {
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-            Err(open(Layer::Landlock, "the rule for `/proc` has no effect, so the rules were not added"))
+            Err(Failure::open(Layer::Landlock, "the rule for `/proc` has no effect, so the rules were not added"))
         }
         Err(error) => Err(unreadable(layer, "the descriptor table")(error)),
         Ok(None) => Ok(()),
-        Ok(Some(number)) => Err(open(layer, format!("descriptor {number} would be inherited"))),
+        Ok(Some(number)) => Err(Failure::open(layer, format!("descriptor {number} would be inherited"))),
     }
 }

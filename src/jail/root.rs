@@ -18,11 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const STAGING: [&CStr; 4] = [c"/tmp", c"/mnt", c"/proc", c"/usr"];
 
 fn failed<'a>(what: &'a str, path: &'a CStr) -> impl Fn(io::Error) -> Failure + 'a {
-    move |error| Failure {
-        layer: Layer::Mounts,
-        what: format!("{what} `{}`", path.to_string_lossy()),
-        errno: error.raw_os_error().unwrap_or(0),
-    }
+    move |error| Failure::refused(Layer::Mounts, format!("{what} `{}`", path.to_string_lossy()), &error)
 }
 
 /// Builds the view and makes it the root of this namespace.
@@ -60,7 +56,7 @@ fn prove_root(root: BorrowedFd<'_>) -> Result<(), Failure> {
         let found = fd::open_at(None, path, flags, 0).and_then(|dir| fd::identity(dir.as_fd()));
         if found.map_err(failed("looking at", path))? != built {
             let what = format!("`{}` is not the root that was built", path.to_string_lossy());
-            return Err(Failure { layer: Layer::Mounts, what, errno: 0 });
+            return Err(Failure::open(Layer::Mounts, what));
         }
     }
     Ok(())
@@ -103,7 +99,12 @@ fn check_identity(found: Identity, expected: (u64, u64), directory: bool, path: 
         return Ok(());
     }
     let what = format!("`{}` was replaced by another file while the jail was being built", path.to_string_lossy());
-    Err(Failure { layer: Layer::Mounts, what, errno: 0 })
+    Err(Failure::open(Layer::Mounts, what))
+}
+
+/// An empty directory or file to mount on.
+fn mount_point(dir: BorrowedFd<'_>, name: &CStr, directory: bool) -> io::Result<()> {
+    if directory { fd::make_directory(dir, name, 0o755) } else { fd::make_file(dir, name, 0o644) }
 }
 
 /// Directory and last component of a relative path.
@@ -117,7 +118,7 @@ fn split(path: &CStr) -> Result<(CString, CString), Failure> {
     };
     match (whole(parent), whole(name)) {
         (Ok(parent), Ok(name)) => Ok((parent, name)),
-        _ => Err(Failure { layer: Layer::Mounts, what: "a path holds a NUL byte".into(), errno: 0 }),
+        _ => Err(Failure::open(Layer::Mounts, "a path holds a NUL byte")),
     }
 }
 
@@ -156,12 +157,7 @@ impl Builder<'_> {
                     }
                     mount::attach_on(tree.as_fd(), target.as_fd()).map_err(failed("mounting", path))?;
                 } else {
-                    let made = if *directory {
-                        fd::make_directory(self.root, path, 0o755)
-                    } else {
-                        fd::make_file(self.root, path, 0o644)
-                    };
-                    made.map_err(failed("making a mount point at", path))?;
+                    mount_point(self.root, path, *directory).map_err(failed("making a mount point at", path))?;
                     self.attach(&tree, path)?;
                 }
             }
@@ -193,18 +189,14 @@ impl Builder<'_> {
             },
             Action::Bind { directory, .. } => {
                 let Some(tree) = source else { return Ok(()) };
-                let made = if *directory {
-                    fd::make_directory(parent.as_fd(), &name, 0o755)
-                } else {
-                    fd::make_file(parent.as_fd(), &name, 0o644)
-                };
+                let made = mount_point(parent.as_fd(), &name, *directory);
                 made.map_err(failed("making a mount point at", path))?;
                 let target = fd::open_beneath(parent.as_fd(), &name).map_err(failed("finding", path))?;
                 mount::attach_on(tree.as_fd(), target.as_fd()).map_err(failed("mounting", path))
             }
             Action::File { .. } | Action::Tmpfs { .. } | Action::Proc | Action::Mask { .. } => {
                 let what = format!("`{}` cannot be made in a persistent home", path.to_string_lossy());
-                Err(Failure { layer: Layer::Mounts, what, errno: 0 })
+                Err(Failure::open(Layer::Mounts, what))
             }
         }
     }

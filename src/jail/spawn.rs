@@ -1,7 +1,7 @@
 //! The launcher's side: starts stage 2, hands it the plan, hears its report, and holds the running jail.
 
 use super::cgroup::Group;
-use super::layer::{Failure, JailError, Layer, LayerReport, Message};
+use super::layer::{JailError, LayerReport, Message};
 use super::spec::{self, Outside, Spec, View};
 use super::{reaper, stage2};
 use crate::config::Tier;
@@ -262,25 +262,5 @@ impl Drop for Running {
             let _gone = pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         }
         let _reaped = self.wait();
-    }
-}
-
-/// What a cgroup would be made under, for `doctor`.
-#[must_use]
-pub fn cgroup_place() -> Option<String> {
-    super::cgroup::available()
-}
-
-/// Reads a failure's layer, for tests and `doctor`.
-impl JailError {
-    /// The layer that failed, where one did.
-    #[must_use]
-    pub fn layer(&self) -> Option<Layer> {
-        match self {
-            JailError::Layer(Failure { layer, .. }, _) => Some(*layer),
-            JailError::Exec { .. } => Some(Layer::Exec),
-            JailError::NoNamespaces { .. } => Some(Layer::Namespaces),
-            _ => None,
-        }
     }
 }

@@ -156,7 +156,7 @@ fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
     // the reaper shares the server's user: nobody may look into it or trace it
     process::set_undumpable().map_err(failed(Layer::Reaper, "becoming undumpable"))?;
     if !process::is_undumpable().map_err(failed(Layer::Reaper, "reading whether it is dumpable"))? {
-        return Err(Failure { layer: Layer::Reaper, what: "the reaper is still dumpable".into(), errno: 0 });
+        return Err(Failure::open(Layer::Reaper, "the reaper is still dumpable"));
     }
     reaper::confine()?;
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))

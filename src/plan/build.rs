@@ -5,7 +5,7 @@ use super::{
     Access, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Socket, Step, environment, syscalls,
 };
 use crate::command::Resolved;
-use crate::config::{Origin, Profile, Source, Sourced, Tier};
+use crate::config::{Origin, Profile, Sourced, Tier};
 use std::path::{Path, PathBuf};
 
 /// What of the machine's /proc and /etc tier B, which has no view of its own, lets a runtime read.
@@ -159,7 +159,7 @@ fn sockets(profile: &Profile, tier: Tier, unenforced: &mut Vec<String>) -> Sourc
 
 /// Landlock repeats what the mounts say, so that each wall stands without the other.
 fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
-    let jail = Origin { source: Source::Jail, line: None };
+    let jail = Origin::jail();
     let names = Rights::from(Access::List);
     let read = Rights::from(Access::Read);
     let directory = |path: &str, rights: Rights| Rule {
@@ -194,7 +194,7 @@ fn rules_of_view(view: &[super::Mount]) -> Vec<Rule> {
 }
 
 fn rules_of_grants(grants: &[Grant], facts: &Facts, tmp: &Path, home: &Path) -> Vec<Rule> {
-    let jail = Origin { source: Source::Jail, line: None };
+    let jail = Origin::jail();
     let mut rules: Vec<Rule> = Vec::new();
     let mut add = |new: Rule| match rules.iter_mut().find(|rule| rule.path == new.path) {
         Some(rule) => rule.rights = rule.rights | new.rights,

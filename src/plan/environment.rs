@@ -2,7 +2,7 @@
 
 use super::{Facts, Variable};
 use crate::command::Resolved;
-use crate::config::{EnvGrants, Origin, Source};
+use crate::config::{EnvGrants, Origin};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ pub(super) fn environment(
     home: &Path,
 ) -> Vec<Variable> {
     let mut all: BTreeMap<OsString, (OsString, bool, Origin)> = BTreeMap::new();
-    let jail = Origin { source: Source::Jail, line: None };
+    let jail = Origin::jail();
     let mut path = OsString::new();
     for dir in &command.path_dirs {
         // a directory with a colon in its name cannot stand in PATH

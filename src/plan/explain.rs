@@ -2,7 +2,7 @@
 
 use super::syscalls::{GROUPS, Sockets};
 use super::{Mount, Plan, Step};
-use crate::config::{Origin, Source, Tier};
+use crate::config::{Origin, Tier};
 use crate::diagnose::printable;
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
@@ -45,7 +45,7 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     row(o, "sockets", &sockets(plan.sockets.value), &plan.sockets.origin)?;
     writeln!(o, "\nsystem calls (unknown: ENOSYS; dangerous: EPERM; other architectures: killed)")?;
     let base: Vec<&str> = GROUPS.iter().filter(|group| group.base).map(|group| group.name).collect();
-    row(o, "allowed", &base.join(" "), &jail())?;
+    row(o, "allowed", &base.join(" "), &Origin::jail())?;
     for asked in &plan.syscalls {
         row(o, "allowed", &asked.value, &asked.origin)?;
     }
@@ -81,10 +81,6 @@ fn command_line(plan: &Plan) -> String {
 
 fn not_enforced(plan: &Plan) -> impl Iterator<Item = &String> {
     plan.unenforced.iter().chain(&plan.limitations)
-}
-
-fn jail() -> Origin {
-    Origin { source: Source::Jail, line: None }
 }
 
 fn what(mount: &Mount) -> String {
@@ -162,7 +158,7 @@ pub fn json(plan: &Plan) -> Value {
                     "from": from(&rule.origin) })
         })
         .collect();
-    let groups = GROUPS.iter().filter(|group| group.base).map(|group| (group.name.to_string(), jail()));
+    let groups = GROUPS.iter().filter(|group| group.base).map(|group| (group.name.to_string(), Origin::jail()));
     let asked = plan.syscalls.iter().map(|asked| (asked.value.clone(), asked.origin.clone()));
     let syscalls: Vec<Value> =
         groups.chain(asked).map(|(name, origin)| json!({ "allow": name, "from": from(&origin) })).collect();

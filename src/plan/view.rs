@@ -4,7 +4,7 @@
 //! ever created inside a bound tree: what is mounted there must exist there. Ancestors come before descendants.
 
 use super::{Access, Facts, Grant, Mount, Place, PlanError, Rights, Socket, Step};
-use crate::config::{Origin, Source, Sourced};
+use crate::config::{Origin, Sourced};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +20,6 @@ pub(super) struct Parts<'a> {
 }
 
 type Nodes = BTreeMap<PathBuf, (Step, Origin)>;
-
-fn jail() -> Origin {
-    Origin { source: Source::Jail, line: None }
-}
 
 /// Directory and file of the proof of Landlock; no rule covers the file.
 pub(super) const CANARY: &str = "/.mcpjail/canary";
@@ -45,7 +41,7 @@ pub(super) fn view(parts: &Parts<'_>) -> Result<Vec<Mount>, PlanError> {
         }
     }
     if !is_inside_bind(&nodes, parts.cwd) {
-        nodes.entry(parts.cwd.to_path_buf()).or_insert_with(|| (Step::Directory { mode: 0o755 }, jail()));
+        nodes.entry(parts.cwd.to_path_buf()).or_insert_with(|| (Step::Directory { mode: 0o755 }, Origin::jail()));
     }
     own_var_tmp(&mut nodes, parts.tmp);
     cover(&mut nodes, parts.sockets);
@@ -61,7 +57,7 @@ fn furniture(parts: &Parts<'_>) -> Nodes {
     let facts = parts.facts;
     let mut nodes = Nodes::new();
     let mut put = |path: &str, step: Step| {
-        nodes.insert(PathBuf::from(path), (step, jail()));
+        nodes.insert(PathBuf::from(path), (step, Origin::jail()));
     };
     put("/proc", Step::Proc);
     for (path, directory) in &facts.masks {
@@ -240,7 +236,7 @@ fn add_parents(nodes: &mut Nodes) {
             if nodes.contains_key(parent) || is_inside_bind(nodes, parent) {
                 break;
             }
-            nodes.insert(parent.to_path_buf(), (Step::Directory { mode: 0o755 }, jail()));
+            nodes.insert(parent.to_path_buf(), (Step::Directory { mode: 0o755 }, Origin::jail()));
         }
     }
 }
@@ -250,7 +246,7 @@ mod tests {
     use super::*;
 
     fn origin() -> Origin {
-        Origin { source: Source::Jail, line: None }
+        Origin::jail()
     }
 
     fn place(path: &str) -> Place {
