@@ -42,18 +42,13 @@ impl Prepared {
             }
             None => (load_flags_only(&flags, &loc)?, args.command.clone()),
         };
-        let lock = lock(args, &argv, &loc)?;
-        Prepared::from_layers(layers, &argv, loc, lock)
+        Prepared::from_layers(layers, &argv, loc, args)
     }
 
-    fn from_layers(
-        layers: Layers,
-        argv: &[OsString],
-        loc: Locations,
-        lock: Sourced<PathBuf>,
-    ) -> Result<Prepared, Failed> {
+    fn from_layers(layers: Layers, argv: &[OsString], loc: Locations, args: &TargetArgs) -> Result<Prepared, Failed> {
         let cwd = facts::working_directory()?;
         let command = command::resolve(argv, &Context::of_process()?)?;
+        let lock = lock(args, argv, &command, &loc, &cwd);
         let protected = layers.protected();
         let mut locator = Locator::new(protected.clone());
         let mut variables = Variables::from_environment(&loc, command.server_args.clone());
@@ -129,13 +124,13 @@ impl Prepared {
 }
 
 /// Where what was approved of this server lies, absolute.
-fn lock(args: &TargetArgs, argv: &[OsString], loc: &Locations) -> Result<Sourced<PathBuf>, Failed> {
+fn lock(args: &TargetArgs, argv: &[OsString], command: &Resolved, loc: &Locations, cwd: &Path) -> Sourced<PathBuf> {
     let Some(file) = &args.lock else {
-        let key = args.name.clone().unwrap_or_else(|| identity::command_key(argv));
-        return Ok(Sourced { value: loc.lock(&key), origin: Origin::jail() });
+        let key = || identity::command_key(argv, command.entry.as_deref(), cwd);
+        return Sourced { value: loc.lock(&args.name.clone().unwrap_or_else(key)), origin: Origin::jail() };
     };
     let source = Source::Flag(format!("--lock {}", file.to_string_lossy()));
-    Ok(Sourced { value: facts::working_directory()?.join(file), origin: Origin { source, line: None } })
+    Sourced { value: cwd.join(file), origin: Origin { source, line: None } }
 }
 
 fn flags(args: &TargetArgs) -> Flags {

@@ -86,6 +86,11 @@ impl Locations {
         self.state_dir.join("drift").join(format!("{key}.json"))
     }
 
+    /// Hashes of large files that are launched.
+    pub fn hashes(&self) -> PathBuf {
+        self.state_dir.join("hashes")
+    }
+
     /// Names of all servers that have a profile, sorted. An unreadable directory is an empty one.
     pub fn server_names(&self) -> Vec<String> {
         names_in(&self.config_dir.join("servers"))

@@ -1,32 +1,8 @@
-//! What a lock belongs to: the name under which it is kept, and the hashes of what is launched.
+//! Where a lock lies, and that the server cannot reach it.
 
 use crate::config::Origin;
 use crate::diagnose::{Diagnose, Exit, printable};
-use sha2::{Digest, Sha256};
-use std::ffi::OsString;
-use std::fmt::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// Keeps this hash apart from every other one that mcpjail makes.
-const KEY_DOMAIN: &[u8] = b"mcpjail command key v1\0";
-
-/// The name of the lock of a command that has no server's name: `command-` and 16 hex digits of the SHA-256 over its
-/// words, each behind its length, so that no two commands run into one another.
-#[must_use]
-pub fn command_key(argv: &[OsString]) -> String {
-    let mut hash = Sha256::new();
-    hash.update(KEY_DOMAIN);
-    for word in argv {
-        hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_le_bytes());
-        hash.update(word.as_bytes());
-    }
-    let mut key = String::from("command-");
-    for byte in hash.finalize().iter().take(8) {
-        let _never_fails = write!(key, "{byte:02x}");
-    }
-    key
-}
 
 /// A lock that does not stay what a person made it.
 #[derive(Debug, thiserror::Error)]
@@ -120,22 +96,6 @@ pub fn keep_from_server<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(words: &[&str]) -> String {
-        command_key(&words.iter().map(OsString::from).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn keys_are_file_names_and_tell_commands_apart() {
-        let commands: [&[&str]; 6] = [&["node", "a"], &["nodea"], &["node", "a", ""], &["node a"], &["a", "node"], &[]];
-        let keys: std::collections::BTreeSet<String> = commands.iter().map(|words| key(words)).collect();
-        assert_eq!(keys.len(), commands.len());
-        for key in keys {
-            let digits = key.strip_prefix("command-").unwrap();
-            assert!(digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "{key}");
-        }
-        assert_eq!(key(&["node", "a"]), key(&["node", "a"]));
-    }
 
     #[test]
     fn a_lock_that_the_server_could_write_is_refused() {
