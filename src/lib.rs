@@ -24,6 +24,7 @@ pub mod demo;
 pub mod diagnose;
 pub mod facts;
 pub mod jail;
+pub mod json;
 pub mod plan;
 pub mod relay;
 pub mod sockets;
