@@ -26,6 +26,7 @@ pub mod diagnose;
 pub mod facts;
 pub mod identity;
 pub mod jail;
+pub mod json;
 pub mod plan;
 pub mod relay;
 pub mod sockets;
