@@ -25,6 +25,7 @@ pub use frame::{Batch, DEFAULT_MAX_MESSAGE, FrameError, FrameReader, Messages, N
 pub use judge::{Forward, Judge, Verdict};
 pub use outcome::{EndedBy, Outcome, RelayError, ServerExit, Traffic};
 pub use outlet::Outlet;
+pub(crate) use outlet::Source;
 pub use pump::{PumpEnd, pump};
 pub use refuse::refuse;
 pub use session::{Options, ServerProcess, run, run_with};

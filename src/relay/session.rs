@@ -86,7 +86,7 @@ pub fn run(
     signals: SignalFd,
     options: &Options,
 ) -> Result<Outcome, RelayError> {
-    run_with(ends, server, signals, options, |_| (Forward, Forward))
+    run_with(ends, server, signals, options, |_| Ok((Forward, Forward)))
 }
 
 /// Like [`run`], with a judge for each direction: first of what the host sends, then of what the server sends.
@@ -95,7 +95,7 @@ pub fn run_with<H: Judge + 'static, S: Judge + 'static>(
     server: &mut dyn ServerProcess,
     signals: SignalFd,
     options: &Options,
-    judges: impl FnOnce(&Wires) -> (H, S),
+    judges: impl FnOnce(&Wires) -> io::Result<(H, S)>,
 ) -> Result<Outcome, RelayError> {
     let ended = match Streams::start(ends, options.max_message, judges) {
         Ok(streams) => Session::new(streams, server, signals, options).run(),

@@ -111,7 +111,7 @@ impl Streams {
     pub(super) fn start<H: Judge + 'static, S: Judge + 'static>(
         ends: Endpoints,
         limit: usize,
-        judges: impl FnOnce(&Wires) -> (H, S),
+        judges: impl FnOnce(&Wires) -> io::Result<(H, S)>,
     ) -> io::Result<Self> {
         let Endpoints { host_in, host_out, host_err, server_in, server_out, server_err } = ends;
         let host_in = Arc::new(File::from(host_in));
@@ -129,7 +129,7 @@ impl Streams {
             stop: Stop(notifier.clone()),
         };
         let host_out = wires.to_host.file();
-        let (of_host, of_server) = judges(&wires);
+        let (of_host, of_server) = judges(&wires)?;
 
         let (source, sink, count) = (host_in.clone(), wires.to_server.clone(), to_server.clone());
         start_pump(Direction::ToServer, source, sink, of_host, limit, count, notifier.clone())?;
