@@ -3,14 +3,16 @@
 mod demo;
 mod doctor;
 mod explain;
+mod launch;
 mod output;
 mod prepare;
 mod run;
 mod topics;
 
 use crate::config::Tier;
+use crate::diagnose::printable;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,7 +97,7 @@ Examples:
 }
 
 /// What decides a plan, shared by `run` and `explain`.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 struct TargetArgs {
     /// Let the server read this file or tree (not execute); may be given again
     #[arg(long, value_name = "PATH")]
@@ -149,6 +151,52 @@ impl TargetArgs {
     fn of_command(command: Vec<OsString>) -> TargetArgs {
         TargetArgs { command, ..TargetArgs::default() }
     }
+
+    /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
+    fn typed(&self, subcommand: &str) -> String {
+        let TargetArgs {
+            read,
+            write,
+            exec,
+            list,
+            deny_write,
+            env,
+            profile,
+            uses,
+            loopback,
+            tier,
+            exact_tier,
+            lock,
+            name,
+            arguments,
+            command,
+        } = self;
+        let mut words = vec!["mcpjail".to_owned(), subcommand.to_owned()];
+        let mut option = |name: &str, value: &OsStr| words.extend([name.to_owned(), shell_word(value)]);
+        for (name, values) in
+            [("--read", read), ("--write", write), ("--exec", exec), ("--list", list), ("--deny-write", deny_write)]
+        {
+            values.iter().for_each(|value| option(name, value));
+        }
+        // a value may be a secret, and this is printed: it comes from the environment then
+        for entry in env {
+            option("--env", OsStr::new(entry.split('=').next().unwrap_or_default()));
+        }
+        profile.iter().for_each(|value| option("--profile", OsStr::new(value)));
+        uses.iter().for_each(|value| option("--use", OsStr::new(value)));
+        tier.iter().for_each(|tier| option("--tier", OsStr::new(&tier.to_string())));
+        lock.iter().for_each(|file| option("--lock", file.as_os_str()));
+        for (flag, given) in [("--loopback", loopback), ("--exact-tier", exact_tier)] {
+            words.extend(given.then(|| flag.to_owned()));
+        }
+        words.extend(name.clone());
+        words.extend(arguments.iter().map(|word| shell_word(word)));
+        if !command.is_empty() {
+            words.push("--".to_owned());
+            words.extend(command.iter().map(|word| shell_word(word)));
+        }
+        words.join(" ")
+    }
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +235,13 @@ struct DemoArgs {
     /// Leave out the attempts without a jail
     #[arg(long)]
     jailed_only: bool,
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &OsStr) -> String {
+    let text = printable(&word.to_string_lossy());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn tier(text: &str) -> Result<Tier, String> {
@@ -242,4 +297,54 @@ pub fn main() -> ExitCode {
 fn own_executable() -> Result<PathBuf, output::Failed> {
     std::fs::canonicalize("/proc/self/exe")
         .map_err(|source| output::Failed::from(output::IoFailed { what: "find mcpjail's own executable", source }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_typed_back() {
+        let line = [
+            "mcpjail",
+            "run",
+            "--read",
+            "/a b",
+            "--write",
+            "/w",
+            "--exec",
+            "/e",
+            "--list",
+            "/l",
+            "--deny-write",
+            "/w/i",
+            "--env",
+            "TOKEN",
+            "--profile",
+            "p",
+            "--use",
+            "node",
+            "--tier",
+            "B",
+            "--lock",
+            "l.json",
+            "--loopback",
+            "--exact-tier",
+            "notes",
+            "one",
+            "--",
+            "--two",
+            "it's",
+        ];
+        let Cli { command: Command::Run(args) } = Cli::try_parse_from(line).unwrap() else { panic!() };
+        let typed = args.target.typed("run");
+        assert_eq!(typed, line.join(" ").replace("/a b", "'/a b'").replace("it's", r"'it'\''s'"));
+    }
+
+    #[test]
+    fn a_typed_target_tells_no_secret() {
+        let line = ["mcpjail", "run", "--env", "TOKEN=hunter2", "--", "server"];
+        let Cli { command: Command::Run(args) } = Cli::try_parse_from(line).unwrap() else { panic!() };
+        assert_eq!(args.target.typed("approve"), "mcpjail approve --env TOKEN -- server");
+    }
 }

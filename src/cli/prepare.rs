@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::config::{Kind, Layers, Protected};
 use crate::facts;
-use crate::identity;
+use crate::identity::{self, Hashes, Identity};
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
@@ -27,7 +27,21 @@ pub(super) struct Prepared {
     absent: Vec<PathBuf>,
     protected: Protected,
     lock: Sourced<PathBuf>,
+    key: String,
+    /// The command as it was written.
+    written: Vec<String>,
     cwd: PathBuf,
+}
+
+/// What a server is known by.
+#[derive(Debug, Clone)]
+pub(super) struct Called {
+    /// Its name, or the command's key.
+    pub(super) key: String,
+    /// What sessions met and refused.
+    pub(super) record: PathBuf,
+    /// What is launched.
+    pub(super) identity: Identity,
 }
 
 impl Prepared {
@@ -48,7 +62,13 @@ impl Prepared {
     fn from_layers(layers: Layers, argv: &[OsString], loc: Locations, args: &TargetArgs) -> Result<Prepared, Failed> {
         let cwd = facts::working_directory()?;
         let command = command::resolve(argv, &Context::of_process()?)?;
-        let lock = lock(args, argv, &command, &loc, &cwd);
+        let key = args.name.clone().unwrap_or_else(|| identity::command_key(argv, command.entry.as_deref(), &cwd));
+        let lock = lock(args, &key, &loc, &cwd);
+        // the caller's own arguments are no part of what was approved: they are paths of this machine, mostly
+        let written = match layers.command() {
+            Some(command) => command.value.clone(),
+            None => argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        };
         let protected = layers.protected();
         let mut locator = Locator::new(protected.clone());
         let mut variables = Variables::from_environment(&loc, command.server_args.clone());
@@ -74,7 +94,7 @@ impl Prepared {
             islands.iter().map(|island| island.canonical.as_path()),
         )?;
         let (guards, absent) = guards(&profile, &grants, &mut locator)?;
-        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, lock, cwd })
+        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, lock, key, written, cwd })
     }
 
     /// The least tier that the person accepts.
@@ -87,9 +107,15 @@ impl Prepared {
         self.absent.clone()
     }
 
+    /// What the server is known by. Hashes what is launched.
+    pub(super) fn called(&self) -> Called {
+        let identity = Identity::of(self.written.clone(), &self.command, &Hashes::new(self.loc.hashes()));
+        Called { key: self.key.clone(), record: self.loc.drift_record(&self.key), identity }
+    }
+
     /// The plan for a tier. `private` is tier B's private directory.
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
-        let Prepared { loc, profile, command, grants, islands, guards, absent: _, protected: _, lock, cwd } = self;
+        let Prepared { loc, profile, command, grants, islands, guards, lock, cwd, .. } = self;
         let facts = facts::facts(&profile, &loc, cwd, private)?;
         let kernel = facts::kernel();
         // tier B refuses every connect, and newer kernels every one that leaves the jail
@@ -124,10 +150,9 @@ impl Prepared {
 }
 
 /// Where what was approved of this server lies, absolute.
-fn lock(args: &TargetArgs, argv: &[OsString], command: &Resolved, loc: &Locations, cwd: &Path) -> Sourced<PathBuf> {
+fn lock(args: &TargetArgs, key: &str, loc: &Locations, cwd: &Path) -> Sourced<PathBuf> {
     let Some(file) = &args.lock else {
-        let key = || identity::command_key(argv, command.entry.as_deref(), cwd);
-        return Sourced { value: loc.lock(&args.name.clone().unwrap_or_else(key)), origin: Origin::jail() };
+        return Sourced { value: loc.lock(key), origin: Origin::jail() };
     };
     let source = Source::Flag(format!("--lock {}", file.to_string_lossy()));
     Sourced { value: cwd.join(file), origin: Origin { source, line: None } }

@@ -42,6 +42,39 @@ pub fn command_key(argv: &[OsString], entry: Option<&Path>, cwd: &Path) -> Strin
     key
 }
 
+/// What was launched: the command as it was written, and the files behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The profile's `command`, or what was typed.
+    pub command: Vec<String>,
+    /// The file that holds the server's own code.
+    pub entry: Option<Pinned>,
+    /// The interpreter of the entry.
+    pub interpreter: Option<Pinned>,
+}
+
+/// A file and its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// Where it was found; it may lie elsewhere on another machine.
+    pub path: PathBuf,
+    /// Of its contents.
+    pub sha256: [u8; 32],
+}
+
+impl Identity {
+    /// Hashes what a command leads to. A file that cannot be read (a program may be executable and no more) is left out:
+    /// where it was pinned, that is a difference.
+    #[must_use]
+    pub fn of(command: Vec<String>, resolved: &Resolved, hashes: &Hashes) -> Identity {
+        let pin = |path: &Option<PathBuf>| {
+            let path = path.clone()?;
+            hashes.of(&path).ok().map(|sha256| Pinned { path, sha256 })
+        };
+        Identity { command, entry: pin(&resolved.entry), interpreter: pin(&resolved.interpreter) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,161 @@
+//! From arguments to a server that runs in its jail, for every subcommand that starts one.
+
+use super::TargetArgs;
+use super::output::{Failed, IoFailed, note};
+use super::prepare::{Called, Prepared};
+use crate::config::{GateGrants, Sourced, Tier};
+use crate::facts::{PrivateDirectory, private_directory};
+use crate::identity::Identity;
+use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
+use crate::sys::fd;
+use crate::sys::signal::SignalFd;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// A running server and our ends of its pipes.
+pub(super) struct Jailed {
+    pub(super) running: Running,
+    pub(super) streams: Streams,
+    /// The limit, for people.
+    pub(super) memory: String,
+    /// Tier B's private directory, which goes with this.
+    pub(super) private: Option<PrivateDirectory>,
+    /// Guarded names that did not exist at the start.
+    pub(super) absent: Vec<PathBuf>,
+    /// What the gate holds the server to.
+    pub(super) terms: Terms,
+}
+
+/// What the gate holds a server to, and what it calls it.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// The server's name, or the command's key.
+    pub(super) key: String,
+    /// The profile's `[gate]`.
+    pub(super) gate: GateGrants,
+    /// What was approved; absolute.
+    pub(super) lock: Sourced<PathBuf>,
+    /// What sessions met and refused, for the next approval.
+    pub(super) record: PathBuf,
+    /// What is launched, hashed before it was.
+    pub(super) identity: Identity,
+    /// The command that approves exactly this, to be typed.
+    pub(super) approve: String,
+}
+
+/// What is started, and how that is listened to.
+#[derive(Clone, Copy)]
+pub(super) struct Launch<'a> {
+    pub(super) target: &'a TargetArgs,
+    pub(super) trust_first_use: bool,
+    /// End the wait for the jail. None where signals are not blocked, and end the process.
+    pub(super) signals: Option<&'a SignalFd>,
+    /// Say what each layer came to.
+    pub(super) verbose: bool,
+    /// Say nothing but errors: a server that is started again has had it said.
+    pub(super) silent: bool,
+}
+
+impl Launch<'_> {
+    /// Starts in tier A; in tier B only where the person accepts it and A is not to be had, and says so.
+    ///
+    /// The calling process must have one thread.
+    pub(super) fn start(self) -> Result<Jailed, Failed> {
+        let only_b = self.target.exact_tier && self.target.tier == Some(Tier::B);
+        let first = if only_b { Tier::B } else { Tier::A };
+        // stage 2 starts before anything is read: its own start takes as long as the reading
+        let nascent = Streams::start(first);
+        let prepared = self.prepare()?;
+        self.note(&prepared.hints());
+        let least = prepared.least_tier();
+        match nascent.and_then(|(nascent, streams)| self.finish(prepared, first, nascent, streams)) {
+            Err(Refused::Jail(error)) if first == Tier::A && least == Tier::B && is_unavailable(&error) => {
+                let why = Failed::from(error).one_line();
+                self.note(&[format!("running in tier B, which the profile accepts: {why}")]);
+            }
+            other => return Ok(other?),
+        }
+        let (nascent, streams) = Streams::start(Tier::B)?;
+        Ok(self.finish(self.prepare()?, Tier::B, nascent, streams)?)
+    }
+
+    fn prepare(self) -> Result<Prepared, Failed> {
+        Prepared::new(self.target, self.trust_first_use)
+    }
+
+    fn finish(self, prepared: Prepared, tier: Tier, nascent: Nascent, streams: Streams) -> Result<Jailed, Refused> {
+        let private = match tier {
+            Tier::A => None,
+            Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
+        };
+        let absent = prepared.absent();
+        let called = prepared.called();
+        let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
+        let running = nascent.finish(&plan, self.signals).map_err(Refused::Jail)?;
+        self.note(
+            &plan.unenforced.iter().map(|line| format!("not enforced in tier {tier}: {line}")).collect::<Vec<_>>(),
+        );
+        self.note(&running.report.iter().filter_map(|layer| told(layer, self.verbose)).collect::<Vec<_>>());
+        let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
+        let Called { key, record, identity } = called;
+        let approve = self.target.typed("approve");
+        let terms = Terms { key, gate: plan.gate, lock: plan.lock, record, identity, approve };
+        Ok(Jailed { running, streams, memory, private, absent, terms })
+    }
+
+    fn note(self, lines: &[String]) {
+        if !self.silent {
+            lines.iter().for_each(|line| note(line));
+        }
+    }
+}
+
+/// Our ends of the server's standard streams.
+pub(super) struct Streams {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Streams {
+    fn start(tier: Tier) -> Result<(Nascent, Streams), Refused> {
+        let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
+        let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
+        let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
+        let nascent = jail::start(tier, stdio).map_err(Refused::Jail)?;
+        Ok((nascent, Streams { stdin, stdout, stderr }))
+    }
+}
+
+/// Whether this machine does not give what tier A needs, as opposed to something being wrong.
+fn is_unavailable(error: &JailError) -> bool {
+    match error {
+        JailError::NoNamespaces { .. } => true,
+        JailError::Layer(failure, _) => failure.layer == Layer::Mounts && failure.errno == libc::EPERM,
+        _ => false,
+    }
+}
+
+enum Refused {
+    Jail(JailError),
+    Other(Failed),
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Failed {
+        match refused {
+            Refused::Jail(error) => Failed::from(error),
+            Refused::Other(failed) => failed,
+        }
+    }
+}
+
+/// What is not enforced is always said; the whole report only when asked for.
+fn told(layer: &LayerReport, verbose: bool) -> Option<String> {
+    match &layer.status {
+        Status::Degraded { needs, have } => Some(format!("{}: only {have} (more needs {needs})", layer.name)),
+        Status::Enforced if verbose => Some(format!("{}: enforced", layer.name)),
+        Status::Off if verbose => Some(format!("{}: off", layer.name)),
+        Status::Enforced | Status::Off => None,
+    }
+}
