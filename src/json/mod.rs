@@ -18,6 +18,8 @@ mod fault;
 mod keys;
 mod lane;
 mod number;
+#[cfg(test)]
+mod properties;
 mod scan;
 mod text;
 mod top;

@@ -89,9 +89,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number of at most 2^53 - 1 either way, written without point and exponent.
+    /// A whole number of at most 2^53 - 1 either way, written without point and exponent, and not as `-0`.
     pub fn integer(self) -> Option<i64> {
-        if self.kind() != Kind::Number {
+        if self.kind() != Kind::Number || self.raw == b"-0" {
             return None;
         }
         let number: i64 = str::from_utf8(self.raw).ok()?.parse().ok()?;
