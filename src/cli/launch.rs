@@ -1,7 +1,7 @@
 //! From arguments to a server that runs in its jail, for every subcommand that starts one.
 
 use super::TargetArgs;
-use super::output::{Failed, IoFailed, note};
+use super::output::{Failed, IoFailed};
 use super::prepare::{Called, Prepared};
 use crate::config::{GateGrants, Sourced, Tier};
 use crate::facts::{PrivateDirectory, private_directory};
@@ -52,8 +52,8 @@ pub(super) struct Launch<'a> {
     pub(super) signals: Option<&'a SignalFd>,
     /// Say what each layer came to.
     pub(super) verbose: bool,
-    /// Say nothing but errors: a server that is started again has had it said.
-    pub(super) silent: bool,
+    /// Takes what a person should know.
+    pub(super) say: &'a dyn Fn(&str),
 }
 
 impl Launch<'_> {
@@ -61,7 +61,7 @@ impl Launch<'_> {
     ///
     /// The calling process must have one thread.
     pub(super) fn start(self) -> Result<Jailed, Failed> {
-        let only_b = self.target.exact_tier && self.target.tier == Some(Tier::B);
+        let only_b = self.target.grants.exact_tier && self.target.grants.tier == Some(Tier::B);
         let first = if only_b { Tier::B } else { Tier::A };
         // stage 2 starts before anything is read: its own start takes as long as the reading
         let nascent = Streams::start(first);
@@ -104,9 +104,7 @@ impl Launch<'_> {
     }
 
     fn note(self, lines: &[String]) {
-        if !self.silent {
-            lines.iter().for_each(|line| note(line));
-        }
+        lines.iter().for_each(|line| (self.say)(line));
     }
 }
 

@@ -6,6 +6,8 @@ mod explain;
 mod launch;
 mod output;
 mod prepare;
+#[allow(dead_code)]
+mod report;
 mod run;
 mod topics;
 
@@ -96,9 +98,9 @@ Examples:
     Man,
 }
 
-/// What decides a plan, shared by `run` and `explain`.
+/// What decides a plan, shared by all subcommands that make one.
 #[derive(Debug, Clone, Default, Args)]
-struct TargetArgs {
+struct GrantArgs {
     /// Let the server read this file or tree (not execute); may be given again
     #[arg(long, value_name = "PATH")]
     read: Vec<OsString>,
@@ -135,6 +137,13 @@ struct TargetArgs {
     /// What was approved of the server, in the place of mcpjail's own file
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
+}
+
+/// One server, and what it is granted.
+#[derive(Debug, Clone, Default, Args)]
+struct TargetArgs {
+    #[command(flatten)]
+    grants: GrantArgs,
     /// The server's name: servers/NAME.toml
     #[arg(value_name = "NAME", required_unless_present = "command")]
     name: Option<String>,
@@ -154,23 +163,9 @@ impl TargetArgs {
 
     /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
     fn typed(&self, subcommand: &str) -> String {
-        let TargetArgs {
-            read,
-            write,
-            exec,
-            list,
-            deny_write,
-            env,
-            profile,
-            uses,
-            loopback,
-            tier,
-            exact_tier,
-            lock,
-            name,
-            arguments,
-            command,
-        } = self;
+        let TargetArgs { grants, name, arguments, command } = self;
+        let GrantArgs { read, write, exec, list, deny_write, env, profile, uses, loopback, tier, exact_tier, lock } =
+            grants;
         let mut words = vec!["mcpjail".to_owned(), subcommand.to_owned()];
         let mut option = |name: &str, value: &OsStr| words.extend([name.to_owned(), shell_word(value)]);
         for (name, values) in

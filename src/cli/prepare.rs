@@ -151,7 +151,7 @@ impl Prepared {
 
 /// Where what was approved of this server lies, absolute.
 fn lock(args: &TargetArgs, key: &str, loc: &Locations, cwd: &Path) -> Sourced<PathBuf> {
-    let Some(file) = &args.lock else {
+    let Some(file) = &args.grants.lock else {
         return Sourced { value: loc.lock(key), origin: Origin::jail() };
     };
     let source = Source::Flag(format!("--lock {}", file.to_string_lossy()));
@@ -160,18 +160,18 @@ fn lock(args: &TargetArgs, key: &str, loc: &Locations, cwd: &Path) -> Sourced<Pa
 
 fn flags(args: &TargetArgs) -> Flags {
     Flags {
-        read: args.read.clone(),
-        write: args.write.clone(),
-        exec: args.exec.clone(),
-        list: args.list.clone(),
-        deny_write: args.deny_write.clone(),
-        env: args.env.clone(),
-        profile: args.profile.clone(),
-        uses: args.uses.clone(),
+        read: args.grants.read.clone(),
+        write: args.grants.write.clone(),
+        exec: args.grants.exec.clone(),
+        list: args.grants.list.clone(),
+        deny_write: args.grants.deny_write.clone(),
+        env: args.grants.env.clone(),
+        profile: args.grants.profile.clone(),
+        uses: args.grants.uses.clone(),
         trust: None,
-        tier: args.tier,
+        tier: args.grants.tier,
         home: None,
-        loopback: args.loopback,
+        loopback: args.grants.loopback,
         trust_first_use: false,
         // after a name, what stands behind `--` are arguments too
         args: args.name.iter().flat_map(|_| args.arguments.iter().chain(&args.command)).cloned().collect(),

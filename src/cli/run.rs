@@ -36,7 +36,7 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
         trust_first_use: args.trust_first_use,
         signals: Some(&signals),
         verbose: args.verbose,
-        silent: false,
+        say: &note,
     };
     let mut jailed = launch.start()?;
     let Streams { stdin, stdout, stderr } = jailed.streams;

@@ -135,10 +135,16 @@ pub(super) fn help(topic: Option<&str>) -> Result<ExitCode, Failed> {
     if let Some(command) = root.find_subcommand_mut(topic) {
         return print(&command.render_long_help().ansi().to_string());
     }
-    match all_codes().iter().find(|(code, _)| *code == topic) {
-        Some((code, about)) => print(&format!("{code}\n\n{}\n", wrapped(about, 78))),
+    match about(topic) {
+        Some(about) => print(&format!("{topic}\n\n{}\n", wrapped(&about, 78))),
         None => Err(NoSuchTopic(topic.into()).into()),
     }
+}
+
+/// What an error's code means, and what to do about it.
+pub(super) fn about(topic: &str) -> Option<String> {
+    let (_, about) = all_codes().into_iter().find(|(code, _)| *code == topic)?;
+    Some(about.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Breaks a paragraph into lines of at most `width` characters.
