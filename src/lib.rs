@@ -11,6 +11,7 @@
 //! * [`config`] reads profiles, the built-in ones and the administrator's policy into a [`config::Profile`].
 //! * [`command`] finds the true interpreter and installation behind what the person typed.
 //! * [`facts`] and [`sockets`] look up on the machine what a plan needs to know.
+//! * [`identity`] names the lock of a server and hashes what is launched.
 //! * [`plan`] turns all of it into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`relay`] carries messages between host and server and ends the session.
@@ -23,7 +24,9 @@ pub mod config;
 pub mod demo;
 pub mod diagnose;
 pub mod facts;
+pub mod identity;
 pub mod jail;
+pub mod json;
 pub mod plan;
 pub mod relay;
 pub mod sockets;

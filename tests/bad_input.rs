@@ -141,6 +141,42 @@ fn the_root_and_the_home_are_never_granted() {
 }
 
 #[test]
+fn a_lock_within_the_servers_reach_is_refused() {
+    let home = Home::new();
+    fs::create_dir_all(home.path("project/locks")).unwrap();
+    let run = |lock: &str, more: &[&str]| {
+        home.run(&[&["--write", "project", "--lock", lock], more, &["--", "true"]].concat())
+    };
+    refused(&run("project/own.lock.json", &[]), "lock-writable", 2, &["own.lock.json", "--write", "--deny-write"]);
+    let covered = run("project/locks/own.lock.json", &["--deny-write", "project/locks"]);
+    let text = String::from_utf8_lossy(&covered.stderr);
+    assert!(!text.contains("lock-writable"), "{text}");
+}
+
+#[test]
+fn the_gates_settings_are_explained_with_their_lines() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[gate]\ndrift = \"quarantine\"\ntimeout = \"2s\"\n");
+    let explain = |more: &[&str]| {
+        let args = [&["explain", "--profile", &profile, "--trust-first-use", "--lock", "x.lock.json"], more].concat();
+        let output = finish(home.mcpjail().args(args).args(["--", "true"]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = explain(&[]);
+    let line = |word: &str| text.lines().find(|line| line.trim().starts_with(word)).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("lock ").contains("/x.lock.json") && line("lock ").ends_with("--lock x.lock.json"), "{text}");
+    assert!(line("on drift").ends_with("profile.toml:3"), "{text}");
+    assert!(line("without a lock").contains("unread") && text.contains("--trust-first-use"), "{text}");
+    assert!(line("timeout").contains("2000 ms"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&explain(&["--json"])).unwrap();
+    assert_eq!(json["gate"]["drift"]["value"], "quarantine");
+    assert_eq!(json["gate"]["first_use"]["value"], "trust");
+    assert_eq!(json["gate"]["timeout_ms"]["value"], 2000);
+    assert!(json["gate"]["lock"]["value"].as_str().unwrap().ends_with("/x.lock.json"));
+}
+
+#[test]
 fn a_deleted_working_directory_is_said() {
     let home = Home::new();
     let gone = home.path("gone");

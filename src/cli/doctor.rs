@@ -93,7 +93,7 @@ fn landlock() -> Finding {
 /// Starts mcpjail's own `--version` in a jail of this tier.
 fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
     let command: Vec<OsString> = vec![own_executable()?.into(), "--version".into()];
-    let prepared = prepare::Prepared::new(&TargetArgs::of_command(command))?;
+    let prepared = prepare::Prepared::new(&TargetArgs::of_command(command), false)?;
     let private = match tier {
         Tier::A => None,
         Tier::B => Some(private_directory()?),

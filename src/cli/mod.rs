@@ -130,6 +130,9 @@ struct TargetArgs {
     /// Use exactly --tier, even where more confinement can be had
     #[arg(long, requires = "tier")]
     exact_tier: bool,
+    /// What was approved of the server, in the place of mcpjail's own file
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
     /// The server's name: servers/NAME.toml
     #[arg(value_name = "NAME", required_unless_present = "command")]
     name: Option<String>,
@@ -152,6 +155,9 @@ impl TargetArgs {
 struct RunArgs {
     #[command(flatten)]
     target: TargetArgs,
+    /// Where the server was never approved: approve, unread, what it shows now
+    #[arg(long)]
+    trust_first_use: bool,
     /// Say on stderr what each layer came to
     #[arg(long, short)]
     verbose: bool,
@@ -161,6 +167,9 @@ struct RunArgs {
 struct ExplainArgs {
     #[command(flatten)]
     target: TargetArgs,
+    /// As for `run`: approve, unread, what a server shows that was never approved
+    #[arg(long)]
+    trust_first_use: bool,
     /// For programs
     #[arg(long)]
     json: bool,

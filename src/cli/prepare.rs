@@ -4,10 +4,12 @@ use super::TargetArgs;
 use super::output::Failed;
 use crate::command::{self, Context, Resolved, Runtime};
 use crate::config::{
-    Flags, Located, Locations, Locator, PathGrant, Profile, Sourced, Tier, Variables, load_flags_only, load_server,
+    Flags, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables, load_flags_only,
+    load_server,
 };
 use crate::config::{Kind, Layers, Protected};
 use crate::facts;
+use crate::identity;
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
@@ -24,13 +26,14 @@ pub(super) struct Prepared {
     guards: Vec<Place>,
     absent: Vec<PathBuf>,
     protected: Protected,
+    lock: Sourced<PathBuf>,
     cwd: PathBuf,
 }
 
 impl Prepared {
-    pub(super) fn new(args: &TargetArgs) -> Result<Prepared, Failed> {
+    pub(super) fn new(args: &TargetArgs, trust_first_use: bool) -> Result<Prepared, Failed> {
         let loc = Locations::from_environment()?;
-        let flags = flags(args);
+        let flags = Flags { trust_first_use, ..flags(args) };
         let (layers, argv) = match &args.name {
             Some(name) => {
                 let layers = load_server(name, &flags, &loc)?;
@@ -39,12 +42,13 @@ impl Prepared {
             }
             None => (load_flags_only(&flags, &loc)?, args.command.clone()),
         };
-        Prepared::from_layers(layers, &argv, loc)
+        Prepared::from_layers(layers, &argv, loc, args)
     }
 
-    fn from_layers(layers: Layers, argv: &[OsString], loc: Locations) -> Result<Prepared, Failed> {
+    fn from_layers(layers: Layers, argv: &[OsString], loc: Locations, args: &TargetArgs) -> Result<Prepared, Failed> {
         let cwd = facts::working_directory()?;
         let command = command::resolve(argv, &Context::of_process()?)?;
+        let lock = lock(args, argv, &command, &loc, &cwd);
         let protected = layers.protected();
         let mut locator = Locator::new(protected.clone());
         let mut variables = Variables::from_environment(&loc, command.server_args.clone());
@@ -62,9 +66,15 @@ impl Prepared {
         }
         let own = locator.command(&command.grants, &profile.files)?;
         grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
-        let islands = files.deny_write.iter().map(place).collect();
+        let islands: Vec<Place> = files.deny_write.iter().map(place).collect();
+        let writable = grants.iter().filter(|grant| grant.access == Access::Write);
+        identity::keep_from_server(
+            &lock.value,
+            writable.map(|grant| (grant.place.canonical.as_path(), &grant.place.origin)),
+            islands.iter().map(|island| island.canonical.as_path()),
+        )?;
         let (guards, absent) = guards(&profile, &grants, &mut locator)?;
-        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, cwd })
+        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, lock, cwd })
     }
 
     /// The least tier that the person accepts.
@@ -79,13 +89,13 @@ impl Prepared {
 
     /// The plan for a tier. `private` is tier B's private directory.
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
-        let Prepared { loc, profile, command, grants, islands, guards, absent: _, protected: _, cwd } = self;
+        let Prepared { loc, profile, command, grants, islands, guards, absent: _, protected: _, lock, cwd } = self;
         let facts = facts::facts(&profile, &loc, cwd, private)?;
         let kernel = facts::kernel();
         // tier B refuses every connect, and newer kernels every one that leaves the jail
         let cover = tier == Tier::A && !kernel.keeps_sockets_shut() && sockets::may_lie_in(&grants);
         let sockets = if cover { Some(sockets::in_grants(&grants)?) } else { None };
-        let inputs = Inputs { profile, command, grants, islands, guards, sockets, facts, kernel };
+        let inputs = Inputs { profile, command, grants, islands, guards, lock, sockets, facts, kernel };
         Ok(plan::build(inputs, tier)?)
     }
 
@@ -113,6 +123,16 @@ impl Prepared {
     }
 }
 
+/// Where what was approved of this server lies, absolute.
+fn lock(args: &TargetArgs, argv: &[OsString], command: &Resolved, loc: &Locations, cwd: &Path) -> Sourced<PathBuf> {
+    let Some(file) = &args.lock else {
+        let key = || identity::command_key(argv, command.entry.as_deref(), cwd);
+        return Sourced { value: loc.lock(&args.name.clone().unwrap_or_else(key)), origin: Origin::jail() };
+    };
+    let source = Source::Flag(format!("--lock {}", file.to_string_lossy()));
+    Sourced { value: cwd.join(file), origin: Origin { source, line: None } }
+}
+
 fn flags(args: &TargetArgs) -> Flags {
     Flags {
         read: args.read.clone(),
@@ -127,6 +147,7 @@ fn flags(args: &TargetArgs) -> Flags {
         tier: args.tier,
         home: None,
         loopback: args.loopback,
+        trust_first_use: false,
         // after a name, what stands behind `--` are arguments too
         args: args.name.iter().flat_map(|_| args.arguments.iter().chain(&args.command)).cloned().collect(),
     }

@@ -71,7 +71,7 @@ fn start(args: &RunArgs, signals: &SignalFd) -> Result<Jailed, Failed> {
     let first = if only_b { Tier::B } else { Tier::A };
     // stage 2 starts before anything is read: its own start takes as long as the reading
     let nascent = Streams::start(first);
-    let prepared = prepare::Prepared::new(&args.target)?;
+    let prepared = prepare::Prepared::new(&args.target, args.trust_first_use)?;
     for hint in prepared.hints() {
         note(&hint);
     }
@@ -85,7 +85,7 @@ fn start(args: &RunArgs, signals: &SignalFd) -> Result<Jailed, Failed> {
         other => return Ok(other?),
     }
     let (nascent, streams) = Streams::start(Tier::B)?;
-    let prepared = prepare::Prepared::new(&args.target)?;
+    let prepared = prepare::Prepared::new(&args.target, args.trust_first_use)?;
     Ok(finish(prepared, Tier::B, nascent, streams, Starting { signals, verbose: args.verbose })?)
 }
 

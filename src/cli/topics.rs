@@ -34,6 +34,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
       before it starts found it open. The server was not started. `mcpjail doctor` tries each layer.",
     ),
     ("jail-vanished", "The process that builds the jail ended without a word: it was killed, or ran out of memory."),
+    (
+        "lock-writable",
+        "The lock that `--lock` names lies where the server may write: it could approve itself. Keep the lock \
+      elsewhere, or in a directory of its own that `--deny-write` makes read-only.",
+    ),
     ("message-too-large", "One side sent a line above the limit of 64 MiB; the session was ended."),
     (
         "nameless-home",

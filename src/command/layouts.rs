@@ -490,6 +490,39 @@ fn wrapped_typescript_runners_bring_what_they_run() {
 }
 
 #[test]
+fn the_servers_own_file_is_told_from_its_interpreter() {
+    let m = Machine::new();
+    let node = m.node_at("opt/n");
+    m.link(&node, "bin/node");
+    let base = m.python_at("opt/py");
+    m.venv_at("home/me/venv", &base);
+    m.text("home/me/venv/lib/python3.12/site-packages/served/__main__.py", "");
+    m.script("opt/p/node_modules/tsx/cli.mjs", "#!/usr/bin/env node\n");
+    m.text("home/me/project/index.js", "");
+    m.text("home/me/project/s.ts", "");
+    m.link("index.js", "home/me/project/link.js");
+    m.script("bin/served", "#!/usr/bin/env node\n");
+    m.link("../bin/served", "opt/served");
+    let tool = m.binary("opt/tool");
+    #[track_caller]
+    fn same(got: &Resolved, entry: Option<PathBuf>, interpreter: Option<&PathBuf>) {
+        assert_eq!((&got.entry, got.interpreter.as_ref()), (&entry, interpreter), "{:#?}", got.argv);
+    }
+    same(&m.run(&["node", "index.js", "x"]), Some(m.home("project/index.js")), Some(&node));
+    same(&m.run(&["node", "index"]), Some(m.home("project/index.js")), Some(&node));
+    same(&m.run(&["node", "--import", "tsx", "./link.js"]), Some(m.home("project/index.js")), Some(&node));
+    same(&m.run(&["node", "-e", "1", "index.js"]), None, Some(&node));
+    same(&m.run(&["%/opt/p/node_modules/tsx/cli.mjs", "s.ts"]), Some(m.home("project/s.ts")), Some(&node));
+    same(&m.run(&["%/opt/served", "index.js"]), Some(m.at("bin/served")), Some(&node));
+    let module = m.home("venv/lib/python3.12/site-packages/served/__main__.py");
+    same(&m.run(&["%/home/me/venv/bin/python", "-m", "served"]), Some(module), Some(&base));
+    same(&m.run(&["%/home/me/venv/bin/python", "-m", "absent"]), None, Some(&base));
+    same(&m.run(&["%/opt/tool", "index.js"]), Some(tool), None);
+    same(&m.run(&["env", "A=b", "node", "index.js"]), Some(m.home("project/index.js")), Some(&node));
+    same(&m.run(&["/bin/sh", "-c", "node index.js"]), None, Some(&Path::new("/bin/sh").canonicalize().unwrap()));
+}
+
+#[test]
 fn wrappers_open_nothing_but_packages() {
     let m = Machine::new();
     m.binary("bin/node");

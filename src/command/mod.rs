@@ -70,6 +70,11 @@ pub struct Resolved {
     pub grants: Vec<CommandGrant>,
     /// Directories that go in front of the jail's `PATH`, most specific first.
     pub path_dirs: Vec<PathBuf>,
+    /// The file that holds the server's own code, where it is one: the script that an interpreter is given, or the
+    /// binary itself. Canonical. None for a directory, a module that was not found, or code in an argument.
+    pub entry: Option<PathBuf>,
+    /// The interpreter of the entry, canonical; none where the program is no interpreter.
+    pub interpreter: Option<PathBuf>,
     /// How it was found, one step a line, for `explain`.
     pub trail: Vec<String>,
 }

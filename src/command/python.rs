@@ -222,6 +222,14 @@ fn source_tree(needs: &mut Needs, path: &Path, environment: &Path) {
 }
 
 impl Python {
+    /// The file that `python -m MODULE` runs, where it lies in the current directory, the virtual environment or among
+    /// the packages of the user.
+    pub(super) fn module_file(&self, home: &Path, cwd: &Path, module: &OsStr) -> Option<PathBuf> {
+        let environment = self.program.parent().and_then(Path::parent).into_iter().flat_map(site_packages);
+        let user = self.version.iter().map(|version| home.join(".local/lib").join(version).join("site-packages"));
+        module_below(std::iter::once(cwd.to_path_buf()).chain(environment).chain(user), module)
+    }
+
     /// Grants `~/.local/lib/pythonX.Y/site-packages` (`pip install --user`) for a script of `~/.local/bin`, or for a
     /// module that is installed there.
     pub(super) fn user_site(&self, needs: &mut Needs, script: Option<&Path>, module: Option<&OsString>) {
@@ -236,6 +244,14 @@ impl Python {
             needs.note(format!("packages: {}", site.display()));
         }
     }
+}
+
+/// The file that `python -m a.b` runs, in one of the directories that are searched.
+fn module_below(dirs: impl Iterator<Item = PathBuf>, module: &OsStr) -> Option<PathBuf> {
+    let name = module.to_str().filter(|name| name.split('.').all(|part| top_level(OsStr::new(part)).is_some()))?;
+    let relative = name.replace('.', "/");
+    let files = |dir: PathBuf| [dir.join(&relative).join("__main__.py"), dir.join(format!("{relative}.py"))];
+    dirs.flat_map(files).find(|file| file.is_file())
 }
 
 /// `a` of the module name `a.b`.
@@ -288,6 +304,22 @@ mod tests {
             [PathBuf::from("/a/b"), "/v/c".into(), "/v/site/important".into()]
         );
         assert_eq!(mapping("x = 1\nMAPPING: dict[str, str] = {'p': '/src/p', 'q': '/src/q'}\n").len(), 2);
+    }
+
+    #[test]
+    fn modules_are_files() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        for name in ["a/b/__main__.py", "a/c.py", "d.py"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let found = |module: &str| module_below(std::iter::once(dir.path().to_path_buf()), OsStr::new(module));
+        assert_eq!(found("a.b").unwrap(), dir.path().join("a/b/__main__.py"));
+        assert_eq!(found("a.c").unwrap(), dir.path().join("a/c.py"));
+        assert_eq!(found("d").unwrap(), dir.path().join("d.py"));
+        for none in ["a", "e", "", "a..b", "../d", "/d"] {
+            assert_eq!(found(none), None, "{none}");
+        }
     }
 
     #[test]

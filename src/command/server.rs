@@ -54,11 +54,17 @@ impl Walk<'_> {
             }
         }
         let mut launcher = scripts.first().map(|script| script.path.clone());
+        if launcher.is_some() {
+            self.code.clone_from(&launcher);
+        }
         for script in scripts {
             self.script(script, node, &mut argv);
             let wrapper = (flavor == Flavor::Shell).then(|| shebang::wrapped(&script.head)).flatten();
             if let Some((runtime, target)) = wrapper.and_then(|wrapper| self.wrapped(&script.path, &wrapper)) {
                 kind = runtime;
+                if target.is_some() {
+                    self.code.clone_from(&target);
+                }
                 launcher = target.or(launcher);
             }
         }
@@ -79,13 +85,29 @@ impl Walk<'_> {
                     rest = self.launched(Path::new(module), &mut argv, rest).unwrap_or(rest);
                 }
                 python::module_in(&mut self.needs, &self.scope.cwd, module);
+                if self.code.is_none() {
+                    self.code = python.module_file(self.needs.home(), &self.scope.cwd, module);
+                }
             }
         }
+        let interpreter = (flavor != Flavor::Binary || !scripts.is_empty()).then(|| program.real.clone());
+        let code = if interpreter.is_none() { Some(program.real.clone()) } else { self.code.take() };
+        let entry = code.and_then(|code| code.canonicalize().ok()).filter(|code| code.is_file());
         let server_args = argv.get(rest..).unwrap_or_default().to_vec();
         self.keep_environment(&mut executed, &mut argv)?;
         let needs = std::mem::replace(&mut self.needs, Needs::new(&self.launcher.home));
         let (grants, path_dirs, trail) = needs.into_parts();
-        Ok(Resolved { program: executed, argv, server_args, runtime: kind, grants, path_dirs, trail })
+        Ok(Resolved {
+            program: executed,
+            argv,
+            server_args,
+            runtime: kind,
+            grants,
+            path_dirs,
+            entry,
+            interpreter,
+            trail,
+        })
     }
 
     /// Where `env` changes the environment, it is run again inside the jail, with the program's path in full.
@@ -151,6 +173,7 @@ impl Walk<'_> {
             let _ = script.parent().is_some_and(|dir| self.needs.tree(dir, "the program's directory"));
         }
         package::grant(&mut self.needs, &script, node);
+        self.code = Some(script.clone());
         // A name without its extension stays as it was typed; Node completes it again.
         let shown = if script == typed { self.needs.visible(&script) } else { typed };
         if let Some(word) = argv.get_mut(at) {
@@ -282,6 +305,7 @@ impl Walk<'_> {
                 path.is_file().then(|| (index, path, object.to_vec()))
             })?;
         package::grant(&mut self.needs, &path, typescript);
+        self.code = Some(path.clone());
         let mut whole = self.needs.visible(&path).into_os_string().into_vec();
         whole.extend_from_slice(&object);
         if let Some(word) = argv.get_mut(from + index) {

@@ -23,7 +23,7 @@ pub(super) fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, 
     scope.env.insert("PATH".into(), context.path.clone());
     let needs = Needs::new(&context.home);
     let typed = scope.clone();
-    let mut walk = Walk { launcher: context, typed, scope, changes: Changes::default(), needs };
+    let mut walk = Walk { launcher: context, typed, scope, changes: Changes::default(), needs, code: None };
     walk.run(argv.to_vec())
 }
 
@@ -36,6 +36,8 @@ pub(super) struct Walk<'a> {
     /// What `env` is to do again inside the jail.
     pub(super) changes: Changes,
     pub(super) needs: Needs,
+    /// The file of the server's own code, as far as it is known.
+    pub(super) code: Option<PathBuf>,
 }
 
 /// A program that has been followed to its end.

@@ -152,6 +152,9 @@ impl Diagnose for ConfigError {
                 "take the line out, or, if this is meant, write `{ path = \"…\", dangerous = true }` in the profile"
                     .to_owned()
             }
+            Problem::PolicyViolation { .. } if matches!(self.place().source, Source::Flag(_)) => {
+                "take the option out, or ask your administrator to change the policy".to_owned()
+            }
             Problem::PolicyViolation { .. } => {
                 "take it out of the profile, or ask your administrator to change the policy".to_owned()
             }

@@ -9,7 +9,7 @@
 //! stands in for `use` where neither the server's file nor an option has one ([`Layers::finish`]).
 //!
 //! What may stand where: `command` only in a server's file, `trust` there and in `config.toml`, `use` there and in bundles,
-//! `[jail]` everywhere.
+//! `[jail]` and `[gate]` everywhere.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ pub struct Flags {
     pub home: Option<Home>,
     /// `--loopback`
     pub loopback: bool,
+    /// `--trust-first-use`
+    pub trust_first_use: bool,
     /// The caller's arguments, which go after the profile's `command`.
     pub args: Vec<OsString>,
 }
@@ -614,7 +616,7 @@ pub(super) mod tests {
                 }
             }
             super::super::Locator::new(protected).files(&profile.files).unwrap();
-            let Profile { trust, tier, home, network, limits, .. } = profile;
+            let Profile { trust, tier, home, network, limits, gate, .. } = profile;
             let origins = [
                 trust.origin,
                 tier.origin,
@@ -626,6 +628,9 @@ pub(super) mod tests {
                 limits.tmp.origin,
                 limits.file_size.origin,
                 limits.cpu.origin,
+                gate.drift.origin,
+                gate.first_use.origin,
+                gate.timeout.origin,
             ];
             assert!(origins.iter().all(|origin| origin.source != Source::Jail), "{name}");
         }

@@ -75,6 +75,22 @@ impl Locations {
         self.config_dir.join("config.toml")
     }
 
+    /// The lock of a server: what was approved of it. The key is the server's name, or what `command_key` makes of a
+    /// command without one.
+    pub fn lock(&self, key: &str) -> PathBuf {
+        self.data_dir.join("locks").join(format!("{key}.lock.json"))
+    }
+
+    /// What sessions met and refused, for the next approval. The key is that of [`Locations::lock`].
+    pub fn drift_record(&self, key: &str) -> PathBuf {
+        self.state_dir.join("drift").join(format!("{key}.json"))
+    }
+
+    /// Hashes of large files that are launched.
+    pub fn hashes(&self) -> PathBuf {
+        self.state_dir.join("hashes")
+    }
+
     /// Names of all servers that have a profile, sorted. An unreadable directory is an empty one.
     pub fn server_names(&self) -> Vec<String> {
         names_in(&self.config_dir.join("servers"))

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -11,10 +12,16 @@ use super::env::{check_pass, check_set};
 use super::error::{ConfigError, Problem};
 use super::expand::{Variables, flag_path, profile_path};
 use super::load::{Flags, Layer, flag_origin};
-use super::raw::{RawEnv, RawFiles, RawJail, RawLimits, RawNetwork, RawPath, RawProfile, RawSyscalls, Size};
-use super::{
-    EnvGrants, FileGrants, Home, LimitGrants, NetworkGrants, Origin, PathGrant, Profile, Source, Sourced, Tier, Trust,
+use super::raw::{
+    RawEnv, RawFiles, RawGate, RawJail, RawLimits, RawNetwork, RawPath, RawProfile, RawSyscalls, Size, Span,
 };
+use super::{
+    Drift, EnvGrants, FileGrants, FirstUse, GateGrants, Home, LimitGrants, NetworkGrants, Origin, PathGrant, Profile,
+    Source, Sourced, Tier, Trust,
+};
+
+/// How long the gate may wait: less no server can answer, more no host does.
+const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// A profile in the making.
 pub(super) struct Merge<'a> {
@@ -46,6 +53,11 @@ impl<'a> Merge<'a> {
                 cpu: ground(100),
             },
             syscalls: Vec::new(),
+            gate: GateGrants {
+                drift: ground(Drift::Refuse),
+                first_use: ground(FirstUse::Refuse),
+                timeout: ground(Duration::from_secs(30)),
+            },
             used: Vec::new(),
         };
         Merge { variables, profile }
@@ -55,7 +67,7 @@ impl<'a> Merge<'a> {
     pub(super) fn layer(&mut self, layer: &Layer) -> Result<(), ConfigError> {
         let document = &layer.document;
         // `version` was checked, `command` and `use` are the loader's.
-        let RawProfile { version: _, command: _, trust, uses: _, jail } = &layer.raw;
+        let RawProfile { version: _, command: _, trust, uses: _, jail, gate } = &layer.raw;
         let RawJail { tier, home, files, network, env, limits, syscalls } = jail;
         let profile = &mut self.profile;
         replace(&mut profile.trust, trust, document);
@@ -65,6 +77,7 @@ impl<'a> Merge<'a> {
         self.network(network, document)?;
         self.env(env, document)?;
         self.limits(limits, document)?;
+        self.gate(gate, document)?;
         let RawSyscalls { allow } = syscalls;
         for name in allow {
             self.profile.syscalls.push(sourced(name, document));
@@ -141,6 +154,25 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
+    fn gate(&mut self, raw: &RawGate, document: &Document) -> Result<(), ConfigError> {
+        let RawGate { drift, first_use, timeout } = raw;
+        let gate = &mut self.profile.gate;
+        replace(&mut gate.drift, drift, document);
+        replace(&mut gate.first_use, first_use, document);
+        let Some(timeout) = timeout else { return Ok(()) };
+        let Span(value) = *timeout.get_ref();
+        if !TIMEOUT.contains(&value) {
+            let problem = Problem::BadValue {
+                value: document.excerpt(timeout.span()).to_owned(),
+                reason: "the gate waits at least 100 ms and at most 10 minutes".to_owned(),
+                remedy: "write a time in between; most servers need less than `\"5s\"`".to_owned(),
+            };
+            return Err(document.error(&timeout.span(), problem));
+        }
+        gate.timeout = Sourced { value, origin: document.origin(timeout.span().start) };
+        Ok(())
+    }
+
     /// Adds what the command line says.
     pub(super) fn flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
         // `profile`, `uses` and `args` are the loader's.
@@ -157,6 +189,7 @@ impl<'a> Merge<'a> {
             tier,
             home,
             loopback,
+            trust_first_use,
             args: _,
         } = flags;
         let files = &mut self.profile.files;
@@ -196,6 +229,10 @@ impl<'a> Merge<'a> {
                 Home::Persistent => "persistent",
             };
             self.profile.home = Sourced { value, origin: origin("--home", name) };
+        }
+        if *trust_first_use {
+            let origin = Origin { source: Source::Flag("--trust-first-use".to_owned()), line: None };
+            self.profile.gate.first_use = Sourced { value: FirstUse::Trust, origin };
         }
         if *loopback {
             let origin = Origin { source: Source::Flag("--loopback".to_owned()), line: None };

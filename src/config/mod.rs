@@ -21,6 +21,7 @@ mod walk;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use builtin::{builtin_names, builtin_text};
 pub use error::{ConfigError, Place, Problem};
@@ -30,7 +31,7 @@ pub use load::{Flags, Layers, load_flags_only, load_server};
 pub use locate::{Kind, Located, LocatedFiles, Locator};
 pub use locations::Locations;
 pub use protected::{Access, Hit, Protected, Relation};
-pub use raw::parse_size;
+pub use raw::{parse_duration, parse_size};
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +132,26 @@ pub enum Home {
     Persistent,
 }
 
+/// What becomes of a server whose catalog is not the approved one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drift {
+    /// It does not start; the host's request is answered with what differs.
+    Refuse,
+    /// It starts; what changed or is new is hidden and cannot be called.
+    Quarantine,
+}
+
+/// What becomes of a server that was never approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstUse {
+    /// It does not start.
+    Refuse,
+    /// What it shows at its first start is approved unread.
+    Trust,
+}
+
 /// A path that a profile or an option grants, variables expanded, not yet looked up on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathGrant {
@@ -196,6 +217,17 @@ pub struct LimitGrants {
     pub cpu: Sourced<u64>,
 }
 
+/// How a server's catalog is held against the approved one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateGrants {
+    /// What becomes of a server that differs from its lock.
+    pub drift: Sourced<Drift>,
+    /// What becomes of a server that has no lock.
+    pub first_use: Sourced<FirstUse>,
+    /// How long the handshake and the walk of all lists may take.
+    pub timeout: Sourced<Duration>,
+}
+
 /// A profile: everything merged, variables expanded, each value with its [`Origin`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -219,6 +251,8 @@ pub struct Profile {
     pub limits: LimitGrants,
     /// Additional system call groups and single calls by name (`@chown`, `ptrace`).
     pub syscalls: Vec<Sourced<String>>,
+    /// How the server's catalog is held against the approved one.
+    pub gate: GateGrants,
     /// Names of the profiles that went into this one, in merge order.
     pub used: Vec<String>,
 }

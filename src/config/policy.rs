@@ -14,7 +14,7 @@ use super::error::{ConfigError, Problem, shown};
 use super::expand::{Variables, normal};
 use super::merge::limit;
 use super::raw::{RawDeny, RawLimits, RawPolicy};
-use super::{LimitGrants, Locations, Origin, PathGrant, Profile, Source, Sourced, Tier, schema};
+use super::{Drift, FirstUse, LimitGrants, Locations, Origin, PathGrant, Profile, Source, Sourced, Tier, schema};
 
 /// The floor, read and checked.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Policy {
     minimum_tier: Option<Sourced<Tier>>,
     forbid_dangerous: Option<Origin>,
     forbid_loopback: Option<Origin>,
+    forbid_quarantine: Option<Origin>,
+    require_approval: Option<Origin>,
     protected: Vec<Sourced<String>>,
     env: Vec<Sourced<String>>,
     ceilings: Ceilings,
@@ -49,8 +51,18 @@ impl Policy {
 
     fn parse(document: &Document) -> Result<Policy, ConfigError> {
         let raw: RawPolicy = schema::parse(document, schema::POLICY, |raw: &RawPolicy| raw.version.as_ref())?;
-        let RawPolicy { version: _, minimum_tier, forbid_dangerous, forbid_loopback, protected, env, limits, syscalls } =
-            raw;
+        let RawPolicy {
+            version: _,
+            minimum_tier,
+            forbid_dangerous,
+            forbid_loopback,
+            forbid_quarantine,
+            require_approval,
+            protected,
+            env,
+            limits,
+            syscalls,
+        } = raw;
         let RawDeny { deny: env } = env;
         let RawDeny { deny: syscalls } = syscalls;
         let switch = |flag: Option<Spanned<bool>>| {
@@ -79,6 +91,8 @@ impl Policy {
                 .map(|tier| Sourced { value: *tier.get_ref(), origin: document.origin(tier.span().start) }),
             forbid_dangerous: switch(forbid_dangerous),
             forbid_loopback: switch(forbid_loopback),
+            forbid_quarantine: switch(forbid_quarantine),
+            require_approval: switch(require_approval),
             protected: protected.iter().map(sourced).collect(),
             env: env.iter().map(sourced).collect(),
             ceilings: Ceilings::parse(&limits, document)?,
@@ -98,7 +112,17 @@ impl Policy {
 
     /// Tightens a profile, or says why it cannot be.
     pub(super) fn apply(&self, profile: &mut Profile, variables: &Variables) -> Result<(), ConfigError> {
-        let Policy { minimum_tier, forbid_dangerous, forbid_loopback, protected: _, env, ceilings, syscalls } = self;
+        let Policy {
+            minimum_tier,
+            forbid_dangerous,
+            forbid_loopback,
+            forbid_quarantine,
+            require_approval,
+            protected: _,
+            env,
+            ceilings,
+            syscalls,
+        } = self;
         if let Some(minimum) = minimum_tier
             && profile.tier.value < minimum.value
         {
@@ -113,6 +137,18 @@ impl Policy {
             && let Some(grant) = grants(profile).find(|grant| grant.dangerous)
         {
             return Err(violation(&grant.origin, format!("`{}` is `dangerous`", shown(&grant.written)), policy));
+        }
+        if let Some(policy) = require_approval
+            && profile.gate.first_use.value == FirstUse::Trust
+        {
+            let what = "a catalog that nobody approved is trusted at first use".to_owned();
+            return Err(violation(&profile.gate.first_use.origin, what, policy));
+        }
+        if let Some(policy) = forbid_quarantine
+            && profile.gate.drift.value == Drift::Quarantine
+        {
+            let what = "a server that drifted is started in quarantine".to_owned();
+            return Err(violation(&profile.gate.drift.origin, what, policy));
         }
         deny_env(profile, env, variables)?;
         ceilings.apply(&mut profile.limits);
@@ -281,6 +317,8 @@ mod tests {
             ("forbid-dangerous = true", "jail.files.read = [{ path = \"/a\", dangerous = true }]", 2, "`/a`"),
             ("env.deny = [\"AWS_*\"]", "jail.env.pass = [\"AWS_REGION\"]", 2, "`AWS_REGION`"),
             ("\nenv.deny = [\"*_TOKEN\"]", "jail.env.set = { A_TOKEN = \"x\" }", 3, "`A_TOKEN`"),
+            ("require-approval = true", "gate.first-use = \"trust\"", 2, "first use"),
+            ("forbid-quarantine = true", "gate.drift = \"quarantine\"", 2, "quarantine"),
             ("syscalls.deny = [\"@chown\"]", "jail.syscalls.allow = [\"@chown\"]", 2, "`@chown`"),
         ];
         for (policy, profile, line, what) in cases {
@@ -290,6 +328,19 @@ mod tests {
             assert!(text.contains("servers/s.toml:2: ") && text.contains(what), "{text}");
             assert!(text.ends_with(&format!("etc/policy.toml:{line}")), "{text}");
         }
+    }
+
+    #[test]
+    fn approval_is_required_of_the_option_too() {
+        let f = Fixture::new(&[("policy.toml", "require-approval = true"), ("servers/s.toml", "")]);
+        let error = f.finish(&Flags { trust_first_use: true, ..Flags::default() }).unwrap_err();
+        assert_eq!(error.code(), "policy-violation");
+        assert!(error.to_string().starts_with("--trust-first-use: "), "{error}");
+        assert!(error.hint().unwrap().contains("option"), "{:?}", error.hint());
+        assert_eq!(f.finish(&Flags::default()).unwrap().gate.first_use.value, FirstUse::Refuse);
+        let f = Fixture::new(&[("policy.toml", "require-approval = false"), ("servers/s.toml", "")]);
+        let profile = f.finish(&Flags { trust_first_use: true, ..Flags::default() }).unwrap();
+        assert_eq!(profile.gate.first_use.value, FirstUse::Trust);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 use toml::Spanned;
 
-use super::{Home, Tier, Trust};
+use super::{Drift, FirstUse, Home, Tier, Trust};
 
 /// One file: a server's profile, a bundle, `config.toml` or a built-in profile.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -20,6 +21,8 @@ pub(super) struct RawProfile {
     pub(super) uses: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) jail: RawJail,
+    #[serde(default)]
+    pub(super) gate: RawGate,
 }
 
 /// `[jail]`.
@@ -90,6 +93,15 @@ pub(super) struct RawSyscalls {
     pub(super) allow: Vec<Spanned<String>>,
 }
 
+/// `[gate]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawGate {
+    pub(super) drift: Option<Spanned<Drift>>,
+    pub(super) first_use: Option<Spanned<FirstUse>>,
+    pub(super) timeout: Option<Spanned<Span>>,
+}
+
 /// The administrator's floor.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -98,6 +110,8 @@ pub(super) struct RawPolicy {
     pub(super) minimum_tier: Option<Spanned<Tier>>,
     pub(super) forbid_dangerous: Option<Spanned<bool>>,
     pub(super) forbid_loopback: Option<Spanned<bool>>,
+    pub(super) forbid_quarantine: Option<Spanned<bool>>,
+    pub(super) require_approval: Option<Spanned<bool>>,
     pub(super) protected: Vec<Spanned<String>>,
     pub(super) env: RawDeny,
     pub(super) limits: RawLimits,
@@ -222,6 +236,54 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(*factor).ok_or_else(too_large)
 }
 
+/// A length of time: a string with a unit. A bare number would leave the unit to be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        struct SpanVisitor;
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time such as \"30s\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                parse_duration(text).map(Span).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(SpanVisitor)
+    }
+}
+
+/// A time from text: `"500ms"`, `"30s"`, `"2 m"`. Whole numbers of one unit.
+///
+/// # Errors
+/// Why it is no time, as the second half of a sentence.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return Err("a time starts with a whole number, for example `30s`".to_owned());
+    }
+    let too_long = || "the time does not fit 64 bits".to_owned();
+    let number: u64 = number.parse().map_err(|_| too_long())?;
+    match unit.strip_prefix(' ').unwrap_or(unit) {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs).ok_or_else(too_long),
+        "" => Err("a time has a unit: `ms`, `s` or `m`".to_owned()),
+        unit if unit.starts_with(['.', ',']) => {
+            Err("a time is a whole number, for example `1500ms` instead of `1.5s`".to_owned())
+        }
+        "min" | "M" => Err("the unit is written `m`".to_owned()),
+        "sec" | "S" => Err("the unit is written `s`".to_owned()),
+        _ => Err("units are `ms` (milliseconds), `s` (seconds) and `m` (minutes)".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +320,29 @@ mod tests {
     }
 
     #[test]
+    fn durations() {
+        for (text, milliseconds) in
+            [("0ms", 0), ("500ms", 500), ("2s", 2_000), ("30 s", 30_000), ("1m", 60_000), ("10m", 600_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for (text, says) in [
+            ("", "whole number"),
+            ("s", "whole number"),
+            ("-1s", "whole number"),
+            ("30", "has a unit"),
+            ("1.5s", "1500ms"),
+            ("1min", "`m`"),
+            ("3 h", "units are"),
+            ("99999999999999999999s", "64 bits"),
+            ("999999999999999999m", "64 bits"),
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn a_whole_profile() {
         let text = r#"
             version = 1
@@ -286,11 +371,17 @@ mod tests {
             cpu = 0
             [jail.syscalls]
             allow = ["@chown"]
+            [gate]
+            drift = "quarantine"
+            first-use = "trust"
+            timeout = "2m"
         "#;
         let raw: RawProfile = toml::from_str(text).unwrap();
         let files = raw.jail.files;
         assert_eq!(*files.read[1].get_ref(), RawPath { path: "/b".to_owned(), dangerous: true, optional: true });
         assert!(text[files.read[1].span()].starts_with("{ path"));
+        assert_eq!(raw.gate.drift.unwrap().into_inner(), Drift::Quarantine);
+        assert_eq!(raw.gate.timeout.unwrap().into_inner(), Span(Duration::from_secs(120)));
         assert_eq!(raw.jail.limits.file_size.unwrap().into_inner(), Size(1_000_000_000));
         assert_eq!(raw.jail.env.set.len(), 2);
         let (key, _) = raw.jail.env.set.first_key_value().unwrap();

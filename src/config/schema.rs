@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
 use super::error::{ConfigError, Problem, nearest, printable};
-use super::raw::parse_size;
+use super::raw::{parse_duration, parse_size};
 
 /// A key and what it takes.
 pub(super) struct Key(&'static str, Kind);
@@ -24,6 +24,7 @@ pub(super) enum Kind {
     Flag,
     Count,
     Size,
+    Duration,
     Text,
     Choice(&'static [&'static str]),
     Strings,
@@ -62,6 +63,12 @@ static JAIL: &[Key] = &[
     Key("syscalls", Kind::Table(&[Key("allow", Kind::Strings)])),
 ];
 
+static GATE: &[Key] = &[
+    Key("drift", Kind::Choice(&["refuse", "quarantine"])),
+    Key("first-use", Kind::Choice(&["refuse", "trust"])),
+    Key("timeout", Kind::Duration),
+];
+
 /// The keys of a profile.
 pub(super) static PROFILE: &[Key] = &[
     Key("version", Kind::Version),
@@ -69,6 +76,7 @@ pub(super) static PROFILE: &[Key] = &[
     Key("trust", Kind::Choice(&["community", "vetted", "first-party"])),
     Key("use", Kind::Strings),
     Key("jail", Kind::Table(JAIL)),
+    Key("gate", Kind::Table(GATE)),
 ];
 
 /// The keys of the administrator's policy.
@@ -77,6 +85,8 @@ pub(super) static POLICY: &[Key] = &[
     Key("minimum-tier", Kind::Choice(&["A", "B"])),
     Key("forbid-dangerous", Kind::Flag),
     Key("forbid-loopback", Kind::Flag),
+    Key("forbid-quarantine", Kind::Flag),
+    Key("require-approval", Kind::Flag),
     Key("protected", Kind::Strings),
     Key("env", Kind::Table(&[Key("deny", Kind::Strings)])),
     Key("limits", Kind::Table(LIMITS)),
@@ -193,6 +203,14 @@ impl Walk<'_> {
                     }
                 }
                 _ => self.wrong(value, path, "a size, for example `\"512MiB\"`"),
+            },
+            Kind::Duration => match inner {
+                DeValue::String(text) => {
+                    if let Err(reason) = parse_duration(text) {
+                        self.bad(value, reason, "write it like `\"30s\"`");
+                    }
+                }
+                _ => self.wrong(value, path, "a time, for example `\"30s\"`"),
             },
             Kind::Choice(choices) => match inner.as_str() {
                 Some(text) if choices.contains(&text) => {}
@@ -336,6 +354,10 @@ mod tests {
             ("version = 1\n[jail.limits]\nprocesses = -1", "bad-value", 3, 13, "`-1`", "positive"),
             ("version = 1\n[jail.limits]\nmemory = \"1 GIG\"", "bad-value", 3, 10, "units are", "512MiB"),
             ("version = 1\n[jail.limits]\nmemory = 1.5", "wrong-type", 3, 10, "a size", "512MiB"),
+            ("version = 1\n[gate]\ntimeout = 30", "wrong-type", 3, 11, "a time", "30s"),
+            ("version = 1\n[gate]\ntimeout = \"30\"", "bad-value", 3, 11, "has a unit", "30s"),
+            ("version = 1\n[gate]\ndrift = \"ask\"", "bad-value", 3, 9, "`quarantine`", "`\"refuse\"`"),
+            ("version = 1\n[gate]\nfirst_use = \"trust\"", "unknown-key", 3, 1, "`[gate]`", "`first-use`"),
             ("version = 1\n[jail]\ntier = \"C\"", "bad-value", 3, 8, "`A`, `B`", "`\"A\"`"),
             (
                 "version = 1\ntrust = \"first_party\"",
@@ -396,6 +418,7 @@ mod tests {
             Kind::Version | Kind::Count => "1".to_owned(),
             Kind::Flag => "true".to_owned(),
             Kind::Size => "\"1MiB\"".to_owned(),
+            Kind::Duration => "\"30s\"".to_owned(),
             Kind::Text => "\"x\"".to_owned(),
             Kind::Choice(choices) => format!("\"{}\"", choices[0]),
             Kind::Strings => "[\"x\"]".to_owned(),

@@ -37,6 +37,8 @@ pub struct Inputs {
     pub islands: Vec<Place>,
     /// Guarded names that exist in writable grants.
     pub guards: Vec<Place>,
+    /// The server's lock.
+    pub lock: Sourced<PathBuf>,
     /// Sockets in granted trees, where they were looked for: where only a cover keeps a server from them.
     pub sockets: Option<Vec<Socket>>,
     /// The machine and the caller.
@@ -50,7 +52,7 @@ pub struct Inputs {
 /// # Errors
 /// [`PlanError`]: what the profile asks for and this tier or kernel cannot give.
 pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
-    let Inputs { profile, command, grants, islands, guards, sockets: doors, facts, kernel } = inputs;
+    let Inputs { profile, command, grants, islands, guards, lock, sockets: doors, facts, kernel } = inputs;
     if kernel.landlock_abi == 0 {
         return Err(PlanError::NoLandlock);
     }
@@ -135,6 +137,8 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
             file_size: limits.file_size,
             cpu: limits.cpu,
         },
+        gate: profile.gate,
+        lock,
         canary,
         used: profile.used,
         unenforced,

@@ -2,7 +2,7 @@
 
 use super::syscalls::{GROUPS, Sockets};
 use super::{Mount, Plan, Step};
-use crate::config::{Origin, Tier};
+use crate::config::{Drift, FirstUse, Origin, Tier};
 use crate::diagnose::printable;
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
@@ -57,6 +57,10 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     }
     writeln!(o, "\nlimits")?;
     for (name, value, origin) in limits(plan) {
+        row(o, name, &value, origin)?;
+    }
+    writeln!(o, "\ngate (what the server says of itself is held against what was approved)")?;
+    for (name, value, origin) in gate(plan) {
         row(o, name, &value, origin)?;
     }
     for (at, line) in not_enforced(plan).enumerate() {
@@ -116,6 +120,24 @@ fn limits(plan: &Plan) -> Vec<(&'static str, String, &Origin)> {
         ("open files", format!("{} per process", limits.open_files.value), &limits.open_files.origin),
         ("file size", mib(limits.file_size.value), &limits.file_size.origin),
         ("cpu", cpu, &limits.cpu.origin),
+    ]
+}
+
+fn gate(plan: &Plan) -> Vec<(&'static str, String, &Origin)> {
+    let gate = &plan.gate;
+    let drift = match gate.drift.value {
+        Drift::Refuse => "refuse to start",
+        Drift::Quarantine => "hide and refuse what changed or is new",
+    };
+    let first_use = match gate.first_use.value {
+        FirstUse::Refuse => "refuse to start",
+        FirstUse::Trust => "approve what the server shows, unread",
+    };
+    vec![
+        ("lock", plan.lock.value.to_string_lossy().into_owned(), &plan.lock.origin),
+        ("on drift", drift.into(), &gate.drift.origin),
+        ("without a lock", first_use.into(), &gate.first_use.origin),
+        ("timeout", format!("{} ms", gate.timeout.value.as_millis()), &gate.timeout.origin),
     ]
 }
 
@@ -189,6 +211,15 @@ pub fn json(plan: &Plan) -> Value {
             "open_files": limit(l.open_files.value, &l.open_files.origin),
             "file_size": limit(l.file_size.value, &l.file_size.origin),
             "cpu": limit(l.cpu.value, &l.cpu.origin),
+        },
+        "gate": {
+            "lock": { "value": plan.lock.value.to_string_lossy(), "from": from(&plan.lock.origin) },
+            "drift": { "value": plan.gate.drift.value, "from": from(&plan.gate.drift.origin) },
+            "first_use": { "value": plan.gate.first_use.value, "from": from(&plan.gate.first_use.origin) },
+            "timeout_ms": limit(
+                u64::try_from(plan.gate.timeout.value.as_millis()).unwrap_or(u64::MAX),
+                &plan.gate.timeout.origin,
+            ),
         },
         "not_enforced": not_enforced(plan).collect::<Vec<_>>(),
     })

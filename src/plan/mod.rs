@@ -13,7 +13,7 @@ mod view;
 pub use build::{Inputs, build};
 pub use rights::{Access, Rights, handled};
 
-use crate::config::{Origin, Sourced, Tier};
+use crate::config::{GateGrants, Origin, Sourced, Tier};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -239,6 +239,10 @@ pub struct Plan {
     pub syscalls: Vec<Sourced<String>>,
     /// Limits.
     pub limits: Limits,
+    /// How the server's catalog is held against the approved one.
+    pub gate: GateGrants,
+    /// What was approved, absolute; the file may not exist.
+    pub lock: Sourced<PathBuf>,
     /// A file that the server must not be able to read: the proof of Landlock.
     pub canary: PathBuf,
     /// Profiles that went into it.

@@ -8,7 +8,8 @@ pub enum Verdict<'a> {
     Forward,
     /// Nothing goes on.
     Drop,
-    /// This goes on instead: one message without a line feed, of the judge's own buffer or a part of the message.
+    /// This goes on instead, of the judge's own buffer or a part of the message: one message, or several with a line feed
+    /// between them, without one at the end.
     Replace(&'a [u8]),
 }
 

@@ -28,7 +28,7 @@ pub use outlet::Outlet;
 pub use pump::{PumpEnd, pump};
 pub use refuse::refuse;
 pub use session::{Options, ServerProcess, run, run_with};
-pub use streams::{Endpoints, Wires};
+pub use streams::{Endpoints, Stop, Wires};
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

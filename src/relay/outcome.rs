@@ -45,6 +45,8 @@ pub enum EndedBy {
         /// Where it was going.
         direction: Direction,
     },
+    /// A judge ended the session, and knows why.
+    Judge,
 }
 
 /// What went one way.
@@ -74,10 +76,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Fine where the host ended the session, however the server took it; an error where the server did.
+    /// Fine where the host ended the session, however the server took it, or a judge, who has the reason; an error where
+    /// the server did.
     pub fn verdict(&self) -> Result<(), RelayError> {
         match (self.ended_by, self.exit) {
-            (EndedBy::HostClosed | EndedBy::HostGone | EndedBy::Signal(_), _) => Ok(()),
+            (EndedBy::HostClosed | EndedBy::HostGone | EndedBy::Signal(_) | EndedBy::Judge, _) => Ok(()),
             (EndedBy::ServerExited, ServerExit::Code(status)) => Err(RelayError::ServerExited { status }),
             (EndedBy::ServerExited, ServerExit::Signal(signal)) => Err(RelayError::ServerCrashed { signal }),
             (EndedBy::ServerClosedStdout, _) => Err(RelayError::ServerClosed { stream: "stdout" }),

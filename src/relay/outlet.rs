@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// The longest single write, so that progress shows while a big message passes.
 const CHUNK: usize = 256 << 10;
@@ -40,6 +41,19 @@ impl Outlet {
             }
         }
         Ok(())
+    }
+
+    /// Writes a few lines if that needs no waiting: nobody else is writing and the descriptor takes them at once. Gives
+    /// whether they were written. For diagnostics, which no message may wait for.
+    pub fn offer(&self, lines: &[u8]) -> bool {
+        let Ok(_turn) = self.turn.try_lock() else { return false };
+        let Some(file) = self.file() else { return false };
+        // A pipe that is ready takes so much without blocking (pipe(7)).
+        let lines = lines.get(..libc::PIPE_BUF).unwrap_or(lines);
+        match poll::wait_for(file.as_fd(), Interest::Write, Some(Instant::now())) {
+            Ok(true) => (&*file).write_all(lines).is_ok(),
+            _ => false,
+        }
     }
 
     /// Closes the descriptor now, or as soon as the write under way ends. Never waits; later messages are refused.

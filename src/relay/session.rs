@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time between a signal to us and SIGKILL to the server: hosts kill us two seconds after SIGTERM.
 const SIGNAL_GRACE: Duration = Duration::from_millis(1500);
+/// The same where a judge has ended the session.
+const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How long SIGKILL may take; a process in an uninterruptible call can outlive it.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How many times [`Options::drain`] a slow host that keeps reading is given in all.
@@ -262,6 +264,10 @@ impl<'a> Session<'a> {
             Event::Stderr => {
                 self.stderr_done = true;
                 return self.end_if_drained();
+            }
+            Event::Stop => {
+                self.ended_by.get_or_insert(EndedBy::Judge);
+                return self.terminate(self.options.term_grace.min(STOP_GRACE));
             }
             Event::Pump(direction, end) => (direction, end),
         };

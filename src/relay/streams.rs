@@ -42,13 +42,28 @@ impl Endpoints {
     }
 }
 
-/// The two writing ends, for judges that have something of their own to say.
+/// The writing ends, for judges that have something of their own to say, and the way to end the session.
 #[derive(Debug, Clone)]
 pub struct Wires {
     /// Towards the host.
     pub to_host: Arc<Outlet>,
     /// Towards the server.
     pub to_server: Arc<Outlet>,
+    /// The host's stderr.
+    pub diagnostics: Arc<Outlet>,
+    /// Ends the session.
+    pub stop: Stop,
+}
+
+/// Ends the session from a judge's side.
+#[derive(Debug, Clone)]
+pub struct Stop(Notifier);
+
+impl Stop {
+    /// The server is ended now; what was written to the host stays written. Returns at once.
+    pub fn end(&self) {
+        self.0.send(Event::Stop);
+    }
 }
 
 /// What a thread says at its end.
@@ -56,11 +71,12 @@ pub struct Wires {
 pub(super) enum Event {
     Pump(Direction, PumpEnd),
     Stderr,
+    Stop,
 }
 
 /// How a thread reaches the session: the event, and a byte that wakes it up.
 #[derive(Debug, Clone)]
-struct Notifier {
+pub(super) struct Notifier {
     events: Sender<Event>,
     wake: Arc<PipeWriter>,
 }
@@ -100,13 +116,19 @@ impl Streams {
         let Endpoints { host_in, host_out, host_err, server_in, server_out, server_err } = ends;
         let host_in = Arc::new(File::from(host_in));
         let server_out = Arc::new(File::from(server_out));
-        let wires = Wires { to_host: Arc::new(Outlet::new(host_out)), to_server: Arc::new(Outlet::new(server_in)) };
-        let host_out = wires.to_host.file();
         let (to_server, to_host) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (sender, events) = mpsc::channel();
         let (wake, wake_writer) = io::pipe()?;
         let wake_writer = Arc::new(wake_writer);
         let notifier = Notifier { events: sender, wake: wake_writer.clone() };
+        let diagnostics = Arc::new(Outlet::new(host_err));
+        let wires = Wires {
+            to_host: Arc::new(Outlet::new(host_out)),
+            to_server: Arc::new(Outlet::new(server_in)),
+            diagnostics: diagnostics.clone(),
+            stop: Stop(notifier.clone()),
+        };
+        let host_out = wires.to_host.file();
         let (of_host, of_server) = judges(&wires);
 
         let (source, sink, count) = (host_in.clone(), wires.to_server.clone(), to_server.clone());
@@ -114,9 +136,8 @@ impl Streams {
         let (sink, count) = (wires.to_host.clone(), to_host.clone());
         start_pump(Direction::ToHost, server_out, sink, of_server, limit, count, notifier.clone())?;
         thread::Builder::new().name("server-stderr".to_owned()).spawn(move || {
-            let host = Outlet::new(host_err);
-            let terminal = host.file().is_some_and(|file| file.is_terminal());
-            stderr::pass(&mut Source(Arc::new(File::from(server_err))), &mut &host, terminal);
+            let terminal = diagnostics.file().is_some_and(|file| file.is_terminal());
+            stderr::pass(&mut Source(Arc::new(File::from(server_err))), &mut &*diagnostics, terminal);
             notifier.send(Event::Stderr);
         })?;
         Ok(Self {
