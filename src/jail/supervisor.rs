@@ -31,11 +31,8 @@ const REMOVE_DIR: u64 = 1 << 4;
 pub fn confine(running: &Running, writable: &[&Path], cleared: &[&Path]) -> Result<(), Failure> {
     let failed = confine::failed;
     let abi = landlock::abi().map_err(failed(Layer::Landlock, "asking for its version"))?;
-    let refused = Handled {
-        fs: handled(abi),
-        net: if abi >= 4 { NET } else { 0 },
-        scoped: if abi >= 6 { SCOPE } else { 0 },
-    };
+    let refused =
+        Handled { fs: handled(abi), net: if abi >= 4 { NET } else { 0 }, scoped: if abi >= 6 { SCOPE } else { 0 } };
     let ruleset = landlock::create(&refused).map_err(failed(Layer::Landlock, "making the launcher's ruleset"))?;
     let allow = |directory: &Path, rights: u64| {
         // `O_PATH` takes no right; what cannot be opened now cannot be used later either.
