@@ -384,6 +384,8 @@ impl Keeper {
 
     /// Begins lists of the walk under way again and gives what to send; `None` where it does not cover them all.
     fn walk_again(&self, lists: &[List]) -> Result<Option<Vec<u8>>, GateError> {
+        // Never asked for while `own` is locked: the judges lock in the other order.
+        let settled = self.is_settled();
         let mut own = self.shared.own();
         let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return Ok(None) };
         let mut send = Vec::new();
@@ -391,7 +393,7 @@ impl Keeper {
             send.append(&mut walk.changed(*list, numbers)?.send);
         }
         // At the start a list that was not offered is left alone, offered or not.
-        Ok((!send.is_empty() || !self.is_settled()).then_some(send))
+        Ok((!send.is_empty() || !settled).then_some(send))
     }
 
     fn is_settled(&self) -> bool {
@@ -421,6 +423,7 @@ impl Keeper {
             drift.changes.retain(|change| lists.iter().any(|list| is_of(change.subject, *list)));
         }
         if drift.is_empty() {
+            self.shared.own().pages.remember(walk.pages);
             return Ok(());
         }
         if self.shared.settings.quarantine {
