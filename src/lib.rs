@@ -14,10 +14,13 @@
 //! * [`identity`] names the lock of a server and hashes what is launched.
 //! * [`plan`] turns all of it into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
+//! * [`catalog`] is what a server publishes, what was approved of it, and the difference. All but reading and saving a lock
+//!   is pure.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
+pub mod catalog;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -1,0 +1,268 @@
+//! A lock as a run needs it: digests to compare with, and where in the text everything else stands.
+
+use super::canonical::Scratch;
+use super::digest::Digest;
+use super::exempt::Exemption;
+use super::fault::ItemFault;
+use super::identity::{Approval, Identity};
+use super::item::{self, Kind};
+use super::lock::{Entry, Lock};
+use super::lock_error::{LockError, LockProblem};
+use super::namespace::Reaches;
+use super::reader::{Part, Parts, Reader};
+use crate::json::Value;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What was approved, made from a lock's text without looking into its items: ten thousand of them in a few milliseconds.
+///
+/// The structure and the root over all digests are checked. Whether an item in the file is the one that its digest belongs
+/// to is not, since nothing is decided by it; [`EntryView::verified`] looks when somebody wants to see the item.
+#[derive(Debug)]
+pub struct Approved {
+    text: Vec<u8>,
+    origin: PathBuf,
+    identity: Identity,
+    approval: Approval,
+    /// By kind, then by name.
+    records: Vec<Record>,
+    /// Where each kind's records are, by [`Kind::index`].
+    kinds: [Range<usize>; 4],
+    /// All names, one behind the other.
+    names: String,
+    by_digest: HashMap<Digest, usize>,
+    namespaces: Vec<String>,
+    reaches: Reaches,
+}
+
+#[derive(Debug)]
+struct Record {
+    name: Range<usize>,
+    digest: Digest,
+    optional: bool,
+    exempt: Vec<Exemption>,
+    /// In the text.
+    item: Range<usize>,
+}
+
+/// What was approved about an item that a server lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Judgement {
+    /// It is as approved; the index is for [`Approved::entry`].
+    Same(usize),
+    /// One of this kind and name was approved, and it is another.
+    Changed(usize),
+    /// None of this kind and name was approved.
+    Unknown,
+}
+
+impl Approved {
+    /// Takes a lock's text. `origin` is the file's name, for messages.
+    ///
+    /// # Errors
+    /// As [`Lock::parse`], but for items that do not match their digests.
+    pub fn parse(text: Vec<u8>, origin: &Path) -> Result<Approved, LockError> {
+        let reader = Reader::new(&text, origin);
+        let Parts { identity, approval, entries, namespaces } = reader.read()?;
+        let mut records = Vec::with_capacity(entries.len());
+        let mut names = String::with_capacity(entries.iter().map(|part| part.name.len()).sum());
+        let mut kinds = [const { 0..0 }; 4];
+        let mut by_digest = HashMap::with_capacity(entries.len());
+        let mut reaches = Reaches::default();
+        namespaces.iter().for_each(|namespace| reaches.add(namespace));
+        for (index, part) in entries.into_iter().enumerate() {
+            let Part { kind, name, digest, optional, exempt, item } = part;
+            let start = names.len();
+            names.push_str(&name);
+            if let Some(range) = kinds.get_mut(kind.index()) {
+                *range = if range.start == range.end { index..index + 1 } else { range.start..index + 1 };
+            }
+            if kind == Kind::Template {
+                reaches.add_template(&name);
+            }
+            by_digest.insert(digest, index);
+            let item = reader.offset(item.raw())..reader.offset(item.raw()) + item.raw().len();
+            records.push(Record { name: start..names.len(), digest, optional, exempt, item });
+        }
+        let origin = origin.to_owned();
+        Ok(Approved { text, origin, identity, approval, records, kinds, names, by_digest, namespaces, reaches })
+    }
+
+    /// Compares an element of a list result with what was approved; for [`Kind::Server`], the result of `initialize` or
+    /// `server/discover`.
+    ///
+    /// # Errors
+    /// As [`Item::new`](super::Item::new).
+    pub fn judge(&self, kind: Kind, item: Value<'_>) -> Result<Judgement, ItemFault> {
+        self.judge_with(kind, item, &mut Scratch::default())
+    }
+
+    /// [`Approved::judge`] with buffers that are used again: for many items.
+    ///
+    /// # Errors
+    /// As [`Approved::judge`].
+    pub fn judge_with(&self, kind: Kind, item: Value<'_>, scratch: &mut Scratch) -> Result<Judgement, ItemFault> {
+        item::with_item(kind, item, |item| {
+            let digest = item::digest(kind, item, &[], scratch)?;
+            let name = item::scratch_name(scratch);
+            // The digest covers kind and name. That an entry has the digest of another can only be in a lock that was made
+            // by hand; then the name decides.
+            if let Some(&index) = self.by_digest.get(&digest)
+                && let Some(record) = self.records.get(index).filter(|record| record.exempt.is_empty())
+                && self.is_kind(index, kind)
+                && self.name(record) == name
+            {
+                return Ok(Judgement::Same(index));
+            }
+            let Some(index) = self.find(kind, &name) else { return Ok(Judgement::Unknown) };
+            let Some(record) = self.records.get(index) else { return Ok(Judgement::Unknown) };
+            let digest =
+                if record.exempt.is_empty() { digest } else { item::digest(kind, item, &record.exempt, scratch)? };
+            Ok(if digest == record.digest { Judgement::Same(index) } else { Judgement::Changed(index) })
+        })
+    }
+
+    /// Whether an item of this kind and name was approved.
+    pub fn has(&self, kind: Kind, name: &str) -> bool {
+        self.find(kind, name).is_some()
+    }
+
+    /// The index of the entry of this kind and name.
+    pub fn find(&self, kind: Kind, name: &str) -> Option<usize> {
+        let range = self.range(kind);
+        let records = self.records.get(range.clone())?;
+        records.binary_search_by(|record| self.name(record).cmp(name)).ok().map(|found| range.start + found)
+    }
+
+    /// Whether a resource may be there: in a namespace that was approved, or one that an approved template reaches.
+    pub fn allows_uri(&self, uri: &str) -> bool {
+        self.reaches.allow(uri)
+    }
+
+    /// Whether a namespace, as [`namespace`](fn@super::namespace) gives it for a resource, is one of those approved.
+    pub(super) fn allows_namespace(&self, namespace: &str) -> bool {
+        self.reaches.allow_namespace(namespace)
+    }
+
+    /// The program that was approved.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Who approved, when, with what.
+    pub fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// The namespaces of resources, sorted.
+    pub fn namespaces(&self) -> &[String] {
+        &self.namespaces
+    }
+
+    /// The file that it came from.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// How many items were approved.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// An entry by its index, which is less than [`Approved::len`].
+    pub fn entry(&self, index: usize) -> Option<EntryView<'_>> {
+        let record = self.records.get(index)?;
+        let kind = Kind::ALL.into_iter().find(|kind| self.is_kind(index, *kind))?;
+        Some(EntryView { approved: self, record, kind })
+    }
+
+    /// All entries in order, with their indices from 0.
+    pub fn entries(&self) -> impl Iterator<Item = EntryView<'_>> {
+        (0..self.records.len()).filter_map(|index| self.entry(index))
+    }
+
+    fn range(&self, kind: Kind) -> Range<usize> {
+        self.kinds.get(kind.index()).cloned().unwrap_or_default()
+    }
+
+    fn is_kind(&self, index: usize, kind: Kind) -> bool {
+        self.range(kind).contains(&index)
+    }
+
+    fn name(&self, record: &Record) -> &str {
+        self.names.get(record.name.clone()).unwrap_or_default()
+    }
+}
+
+/// An entry of the lock that a run works with.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryView<'a> {
+    approved: &'a Approved,
+    record: &'a Record,
+    kind: Kind,
+}
+
+impl<'a> EntryView<'a> {
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        self.kind
+    }
+
+    /// Its name; empty for the server.
+    pub fn name(self) -> &'a str {
+        self.approved.name(self.record)
+    }
+
+    /// Its digest, as the lock says.
+    pub fn digest(self) -> Digest {
+        self.record.digest
+    }
+
+    /// Whether it may be absent.
+    pub fn optional(self) -> bool {
+        self.record.optional
+    }
+
+    /// What is left out of the digest.
+    pub fn exempt(self) -> &'a [Exemption] {
+        &self.record.exempt
+    }
+
+    /// The whole entry, once its item is known to be what its digest says.
+    ///
+    /// # Errors
+    /// The item in the file was edited.
+    pub fn verified(self) -> Result<Entry, LockError> {
+        let approved = self.approved;
+        let at = self.record.item.start;
+        let text = approved.text.get(self.record.item.clone()).unwrap_or_default();
+        let fail = |problem| LockError::at(&approved.origin, &approved.text, at, problem);
+        let edited = || fail(LockProblem::ItemEdited { kind: self.kind, name: self.name().to_owned() });
+        let part = Part {
+            kind: self.kind,
+            name: self.name().into(),
+            digest: self.record.digest,
+            optional: self.record.optional,
+            exempt: self.record.exempt.clone(),
+            item: item::reread(text).map_err(|_| edited())?,
+        };
+        part.verified().map_err(fail)
+    }
+}
+
+impl Lock {
+    /// What a run would make of this lock.
+    ///
+    /// # Errors
+    /// The lock has two entries of the same kind and name, or something else that cannot be read back.
+    pub fn approved(&self, origin: &Path) -> Result<Approved, LockError> {
+        Approved::parse(self.to_bytes(), origin)
+    }
+}

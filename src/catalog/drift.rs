@@ -1,0 +1,222 @@
+//! The difference between what was approved and what a server publishes.
+
+use super::approved::EntryView;
+use super::edit::{Edit, EditKind, Scope, Severity};
+use super::edits::edits;
+use super::identity::{FilePin, Identity};
+use super::item::{Item, Kind, body_digest, comparable, reread};
+use crate::json;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Everything in which a catalog, or the program, is not what was approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// By subject, then by name.
+    pub changes: Vec<Change>,
+}
+
+/// One thing that is not as approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What it is.
+    pub subject: Subject,
+    /// Its name as received: of a tool, a prompt, a template's URI template, a namespace; empty for server and identity.
+    pub name: String,
+    /// What happened to it.
+    pub what: What,
+    /// What differs inside, in the order of the item's members. All of a new item is in here, nothing of one that is gone.
+    pub edits: Vec<Edit>,
+    /// All of it as approved, canonical JSON.
+    pub before: Option<Vec<u8>>,
+    /// All of it as received, canonical JSON.
+    pub after: Option<Vec<u8>>,
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// The program.
+    Identity,
+    /// What the server says of itself.
+    Server,
+    /// A tool.
+    Tool,
+    /// A prompt.
+    Prompt,
+    /// A resource template.
+    Template,
+    /// Where resources live.
+    Namespace,
+}
+
+/// What happened to a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It was not approved.
+    Added,
+    /// It was approved and is gone.
+    Removed,
+    /// It was approved under another name; nothing else differs.
+    Renamed {
+        /// The name that was approved.
+        from: String,
+    },
+    /// It is another.
+    Changed,
+}
+
+impl Drift {
+    /// Whether everything is as approved.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+impl Change {
+    /// The gravest of its edits. Whatever is new is grave; what is gone or only has another name is not.
+    pub fn severity(&self) -> Severity {
+        match self.what {
+            What::Added => Severity::Danger,
+            What::Removed => Severity::Notice,
+            // A name is read by models too, and decides which tool they take.
+            What::Renamed { .. } => Severity::Danger,
+            What::Changed => self.edits.iter().map(|edit| edit.severity).max().unwrap_or(Severity::Danger),
+        }
+    }
+
+    /// A namespace that was not approved.
+    pub(super) fn namespace(name: String) -> Change {
+        let subject = Subject::Namespace;
+        Change { subject, name, what: What::Added, edits: Vec::new(), before: None, after: None }
+    }
+}
+
+impl From<Kind> for Subject {
+    fn from(kind: Kind) -> Subject {
+        match kind {
+            Kind::Server => Subject::Server,
+            Kind::Tool => Subject::Tool,
+            Kind::Prompt => Subject::Prompt,
+            Kind::Template => Subject::Template,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Subject::Identity => "program",
+            Subject::Server => "server",
+            Subject::Tool => "tool",
+            Subject::Prompt => "prompt",
+            Subject::Template => "resource template",
+            Subject::Namespace => "resource namespace",
+        })
+    }
+}
+
+/// An item that is not what was approved under its name.
+pub(super) fn changed(entry: EntryView<'_>, item: Item) -> Change {
+    let (subject, exempt) = (Subject::from(item.kind), entry.exempt());
+    let (before, edits) = match entry.verified() {
+        Ok(approved) => {
+            let form = |text: &[u8]| reread(text).and_then(|value| comparable(item.kind, value, exempt));
+            let edits = match (form(&approved.item), form(&item.text)) {
+                (Ok(before), Ok(after)) => edits(item.kind, &before, &after),
+                _ => Vec::new(),
+            };
+            (Some(approved.item), edits)
+        }
+        // The item in the lock is not the one that was approved, so it is not shown as if it were.
+        Err(_) => {
+            let kind = EditKind::ApprovedUnreadable;
+            let (at, field) = (String::new(), String::new());
+            let severity = kind.severity(None);
+            (None, vec![Edit { at, scope: Scope::Item, field, kind, severity, before: None, after: None }])
+        }
+    };
+    Change { subject, name: item.name, what: What::Changed, edits, before, after: Some(item.text) }
+}
+
+/// Items that were not approved and such that did not come. One of each with nothing but the name different is one item
+/// under a new name.
+pub(super) fn added_and_removed(added: Vec<Item>, removed: Vec<EntryView<'_>>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut gone: BTreeMap<(Kind, super::Digest), Vec<usize>> = BTreeMap::new();
+    let mut missing: Vec<Option<(EntryView<'_>, Option<Vec<u8>>)>> = Vec::new();
+    for entry in removed {
+        let before = entry.verified().ok().map(|entry| entry.item);
+        let body = before
+            .as_ref()
+            .filter(|_| !added.is_empty())
+            .and_then(|text| reread(text).and_then(|value| body_digest(entry.kind(), value)).ok());
+        if let Some(body) = body {
+            gone.entry((entry.kind(), body)).or_default().push(missing.len());
+        }
+        missing.push(Some((entry, before)));
+    }
+    // From the end of each list names are taken, so the lists run backwards.
+    gone.values_mut().for_each(|indices| indices.reverse());
+    for Item { kind, name, text } in added {
+        let body = if gone.is_empty() { None } else { reread(&text).and_then(|value| body_digest(kind, value)).ok() };
+        let twin = body.and_then(|body| gone.get_mut(&(kind, body))).and_then(Vec::pop);
+        let twin = twin.and_then(|index| missing.get_mut(index)).and_then(Option::take);
+        let (what, before, edits) = match twin {
+            Some((entry, before)) => (What::Renamed { from: entry.name().to_owned() }, before, Vec::new()),
+            None => {
+                let form = reread(&text).and_then(|value| comparable(kind, value, &[])).unwrap_or_default();
+                let mut edits = edits(kind, b"{}", &form);
+                edits.retain(|edit| Some(edit.field.as_str()) != kind.key() || edit.scope != Scope::Item);
+                (What::Added, None, edits)
+            }
+        };
+        changes.push(Change { subject: kind.into(), name, what, edits, before, after: Some(text) });
+    }
+    for (entry, before) in missing.into_iter().flatten() {
+        let (subject, name) = (entry.kind().into(), entry.name().to_owned());
+        changes.push(Change { subject, name, what: What::Removed, edits: Vec::new(), before, after: None });
+    }
+    changes
+}
+
+/// A program that is not the one that was approved.
+pub(super) fn identity(before: &Identity, after: &Identity) -> Change {
+    let (before, after) = (identity_text(before), identity_text(after));
+    let edits = edits_of_identity(&before, &after);
+    Change {
+        subject: Subject::Identity,
+        name: String::new(),
+        what: What::Changed,
+        edits,
+        before: Some(before),
+        after: Some(after),
+    }
+}
+
+fn edits_of_identity(before: &[u8], after: &[u8]) -> Vec<Edit> {
+    // A server's members are compared by no rules of their own, as these are.
+    edits(Kind::Server, before, after)
+}
+
+/// An identity as canonical JSON, as in a lock.
+fn identity_text(identity: &Identity) -> Vec<u8> {
+    let Identity { command, entry, interpreter } = identity;
+    let mut text = b"{\"command\":[".to_vec();
+    for (index, word) in command.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        json::quote(word, &mut text);
+    }
+    text.push(b']');
+    for (key, file) in [("entry", entry), ("interpreter", interpreter)] {
+        if let Some(FilePin { path, sha256 }) = file {
+            text.extend_from_slice(format!(",\"{key}\":{{\"path\":").as_bytes());
+            json::quote(path, &mut text);
+            text.extend_from_slice(format!(",\"sha256\":\"{sha256}\"}}").as_bytes());
+        }
+    }
+    text.push(b'}');
+    text
+}

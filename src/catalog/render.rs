@@ -1,0 +1,359 @@
+//! Drift as text: for people, and in a few words for whoever waits for an answer.
+
+use super::drift::{Change, Drift, Subject, What};
+use super::edit::{Edit, EditKind, Scope, Severity};
+use super::visible::{cut, named, plain, visible};
+use super::words::{self, Hunk};
+use crate::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Values of at most this many characters stand on the line that tells of them.
+const INLINE: usize = 60;
+/// The longest short rendering, characters.
+const SHORT: usize = 600;
+/// What removed text is cut to, characters. Added text is never cut.
+const REMOVED: usize = 2000;
+
+const DANGER: &str = "\x1b[1;31m";
+const GONE: &str = "\x1b[31m";
+const NEW: &str = "\x1b[32m";
+const RESET: &str = "\x1b[0m";
+
+impl Drift {
+    /// For people, one line or more a difference; `!` marks what can do harm. Nothing that the server wrote can reach the
+    /// terminal as anything but text on its line: controls and invisible characters are spelt out, and added and removed
+    /// words stand on lines of their own.
+    ///
+    /// ```text
+    /// ! tool `read_file`: description changed
+    ///         …contents of a file
+    ///       - as text.
+    ///       + as text. Then send<U+200B> it to …
+    /// ! tool `read_file`: parameter `path`: maxLength 100 → none (looser)
+    /// ```
+    pub fn text(&self, colour: bool) -> String {
+        let mut out = Text { text: String::new(), colour };
+        self.changes.iter().for_each(|change| out.change(change));
+        out.text
+    }
+
+    /// In at most 600 characters, for an answer that may reach a model: counts, kinds of change, and names where they are
+    /// plain. Nothing else that the server wrote is in it.
+    pub fn short(&self) -> String {
+        let mut counts: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
+        for change in &self.changes {
+            *counts.entry((happened(&change.what), change.subject)).or_default() += 1;
+        }
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|((happened, subject), count)| {
+                let plural = if *count == 1 { "" } else { "s" };
+                format!("{count} {subject}{plural} {happened}")
+            })
+            .collect();
+        let mut short = counts.join(", ");
+        let room = SHORT - 30;
+        for (index, change) in self.changes.iter().enumerate() {
+            let next = in_short(change);
+            let separator = if index == 0 { ": " } else { "; " };
+            if short.len() + next.len() > room {
+                let _ = write!(short, "{separator}and {} more", self.changes.len() - index);
+                break;
+            }
+            short.push_str(separator);
+            short.push_str(&next);
+        }
+        short
+    }
+}
+
+fn happened(what: &What) -> &'static str {
+    match what {
+        What::Added => "added",
+        What::Removed => "removed",
+        What::Renamed { .. } => "renamed",
+        What::Changed => "changed",
+    }
+}
+
+/// One change for [`Drift::short`].
+fn in_short(change: &Change) -> String {
+    let Change { subject, name, what, edits, .. } = change;
+    let whose = match subject {
+        Subject::Server | Subject::Identity => subject.to_string(),
+        _ => format!("{subject} {}", plain(name)),
+    };
+    match what {
+        What::Added | What::Removed => format!("{whose} {}", happened(what)),
+        What::Renamed { from } => format!("{whose} was {}", plain(from)),
+        What::Changed => {
+            let mut phrases: Vec<String> = Vec::new();
+            for edit in edits {
+                let phrase = phrase(edit);
+                if !phrases.contains(&phrase) {
+                    phrases.push(phrase);
+                }
+            }
+            let more = phrases.len().saturating_sub(3);
+            phrases.truncate(3);
+            let mut text = format!("{whose}: {}", phrases.join(", "));
+            if more > 0 {
+                let _ = write!(text, " and {more} more");
+            }
+            text
+        }
+    }
+}
+
+/// Members whose names are mcpjail's to repeat because the specifications have them.
+const KNOWN: [&str; 30] = [
+    "title",
+    "description",
+    "instructions",
+    "name",
+    "version",
+    "mimeType",
+    "websiteUrl",
+    "serverInfo",
+    "inputSchema",
+    "outputSchema",
+    "annotations",
+    "arguments",
+    "execution",
+    "readOnlyHint",
+    "destructiveHint",
+    "idempotentHint",
+    "openWorldHint",
+    "enum",
+    "pattern",
+    "format",
+    "const",
+    "maxLength",
+    "minLength",
+    "maximum",
+    "minimum",
+    "additionalProperties",
+    "sha256",
+    "path",
+    "command",
+    "examples",
+];
+
+/// An edit for [`Drift::short`].
+fn phrase(edit: &Edit) -> String {
+    let field = if KNOWN.contains(&edit.field.as_str()) { edit.field.as_str() } else { "a member" };
+    let (parameter, name) = match &edit.scope {
+        Scope::Parameter(path) => ("parameter", plain(path)),
+        Scope::Result(path) => ("result field", plain(path)),
+        Scope::Argument(name) => ("argument", plain(name)),
+        Scope::Input => ("input", "schema".to_owned()),
+        Scope::Output => ("output", "schema".to_owned()),
+        Scope::Item => ("", String::new()),
+    };
+    let whose = if edit.scope == Scope::Item { String::new() } else { format!("{parameter} {name} ") };
+    match edit.kind {
+        EditKind::ParameterAdded { .. } | EditKind::ArgumentAdded { .. } => format!("{whose}added"),
+        EditKind::ParameterRemoved | EditKind::ArgumentRemoved => format!("{whose}removed"),
+        EditKind::RequiredChanged { required: true } => format!("{whose}now required"),
+        EditKind::RequiredChanged { required: false } => format!("{whose}no longer required"),
+        EditKind::TextEdited | EditKind::FieldChanged => format!("{whose}{field} changed"),
+        EditKind::ConstraintLoosened => format!("{whose}{field} loosened"),
+        EditKind::ConstraintTightened => format!("{whose}{field} tightened"),
+        EditKind::ConstraintChanged => format!("{whose}{field} changed"),
+        EditKind::DefaultChanged => format!("{whose}default changed"),
+        EditKind::TypeChanged => format!("{whose}type changed"),
+        EditKind::HintWeakened => format!("{field} weakened"),
+        EditKind::HintStrengthened => format!("{field} strengthened"),
+        EditKind::MetaChanged => "_meta changed".to_owned(),
+        EditKind::IconChanged => "icons changed".to_owned(),
+        EditKind::FieldAdded => format!("{whose}{field} added"),
+        EditKind::FieldRemoved => format!("{whose}{field} removed"),
+        EditKind::Reordered => format!("{whose}{field} reordered"),
+        EditKind::ApprovedUnreadable => "its entry in the lock was edited".to_owned(),
+    }
+}
+
+struct Text {
+    text: String,
+    colour: bool,
+}
+
+impl Text {
+    fn change(&mut self, change: &Change) {
+        let Change { subject, name, what, edits, .. } = change;
+        let whose = match subject {
+            Subject::Server | Subject::Identity => subject.to_string(),
+            _ => format!("{subject} {}", named(name)),
+        };
+        match what {
+            What::Added => {
+                self.headline(change.severity(), &format!("{whose} added"));
+                edits.iter().for_each(|edit| self.new_part(edit));
+            }
+            What::Removed => self.headline(change.severity(), &format!("{whose} removed")),
+            What::Renamed { from } => {
+                self.headline(change.severity(), &format!("{whose} was {}", named(from)));
+            }
+            What::Changed if edits.is_empty() => self.headline(change.severity(), &format!("{whose} changed")),
+            What::Changed => edits.iter().for_each(|edit| self.edit(&whose, edit)),
+        }
+    }
+
+    /// A line that says what happened.
+    fn headline(&mut self, severity: Severity, text: &str) {
+        let mark = if severity == Severity::Danger { "! " } else { "  " };
+        let colour = if severity == Severity::Danger { DANGER } else { "" };
+        self.line(colour, mark, text);
+    }
+
+    fn line(&mut self, colour: &str, mark: &str, text: &str) {
+        let (start, end) = if self.colour && !colour.is_empty() { (colour, RESET) } else { ("", "") };
+        let _ = writeln!(self.text, "{start}{mark}{text}{end}");
+    }
+
+    /// A part of an item that is all new.
+    fn new_part(&mut self, edit: &Edit) {
+        let scope = scope(edit);
+        let what = match edit.kind {
+            EditKind::ParameterAdded { required: true } | EditKind::ArgumentAdded { required: true } => {
+                format!("{scope} (required)")
+            }
+            EditKind::ParameterAdded { .. } | EditKind::ArgumentAdded { .. } => scope,
+            _ => join(&scope, &field(edit)),
+        };
+        let value = edit.after.as_deref().map(shown).unwrap_or_default();
+        self.line(NEW, "      + ", &format!("{what}: {value}"));
+    }
+
+    fn edit(&mut self, whose: &str, edit: &Edit) {
+        let (before, after) = (edit.before.as_deref(), edit.after.as_deref());
+        if let EditKind::TextEdited = edit.kind {
+            let line = format!("{} changed", join(&scope(edit), &field(edit)));
+            self.headline(edit.severity, &format!("{whose}: {line}"));
+            let (before, after) = (text_of(before), text_of(after));
+            words::diff(&before, &after).iter().for_each(|hunk| self.hunk(hunk));
+            return;
+        }
+        let inline = [before, after].iter().flatten().all(|value| shown(value).chars().count() <= INLINE);
+        let values = match (before, after) {
+            _ if !inline => String::new(),
+            (Some(before), Some(after)) => format!(" {} → {}", shown(before), shown(after)),
+            (Some(before), None) => format!(" {} → none", shown(before)),
+            (None, Some(after)) => format!(" none → {}", shown(after)),
+            (None, None) => String::new(),
+        };
+        self.headline(edit.severity, &format!("{whose}: {}", described(edit, &values)));
+        if !inline {
+            if let Some(before) = before {
+                self.line(GONE, "      - ", &cut(&shown(before), REMOVED));
+            }
+            if let Some(after) = after {
+                self.line(NEW, "      + ", &shown(after));
+            }
+        }
+    }
+
+    fn hunk(&mut self, hunk: &Hunk) {
+        let Hunk { before, removed, added, after } = hunk;
+        for (colour, mark, text) in
+            [("", "        ", before), (GONE, "      - ", removed), (NEW, "      + ", added), ("", "        ", after)]
+        {
+            if !text.is_empty() {
+                let text = visible(text);
+                let text = if mark.contains('-') { cut(&text, REMOVED) } else { text };
+                self.line(colour, mark, &text);
+            }
+        }
+    }
+}
+
+/// An edit in words; `values` is what it was and is, with a blank before it, or nothing.
+fn described(edit: &Edit, values: &str) -> String {
+    let scope = scope(edit);
+    let whole = join(&scope, &field(edit));
+    let claim = match edit.field.as_str() {
+        "readOnlyHint" => "only to read",
+        "destructiveHint" => "to destroy nothing",
+        "idempotentHint" => "that repeating it changes nothing",
+        _ => "to stay within its own world",
+    };
+    let or_changed = if values.is_empty() { " changed" } else { values };
+    match edit.kind {
+        EditKind::ParameterAdded { required: true } | EditKind::ArgumentAdded { required: true } => {
+            format!(
+                "{scope} added, required{}",
+                values.strip_prefix(" none →").map_or_else(String::new, |new| format!(":{new}"))
+            )
+        }
+        EditKind::ParameterAdded { .. } | EditKind::ArgumentAdded { .. } => {
+            format!("{scope} added{}", values.strip_prefix(" none →").map_or_else(String::new, |new| format!(":{new}")))
+        }
+        EditKind::ParameterRemoved | EditKind::ArgumentRemoved => format!("{scope} removed"),
+        EditKind::RequiredChanged { required: true } => format!("{scope} is required now"),
+        EditKind::RequiredChanged { required: false } => format!("{scope} is no longer required"),
+        EditKind::ConstraintLoosened => format!("{whole}{or_changed} (looser)"),
+        EditKind::ConstraintTightened => format!("{whole}{or_changed} (stricter)"),
+        EditKind::HintWeakened => format!("{whole}{values} (no longer claims {claim})"),
+        EditKind::HintStrengthened => format!("{whole}{values} (now claims {claim}; hosts may ask less)"),
+        EditKind::Reordered => format!("{whole} in another order"),
+        EditKind::FieldAdded => {
+            format!("{whole} added{}", values.strip_prefix(" none →").map_or_else(String::new, |new| format!(":{new}")))
+        }
+        EditKind::FieldRemoved => format!(
+            "{whole} removed{}",
+            values.strip_suffix(" → none").map_or_else(String::new, |old| format!(":{old}"))
+        ),
+        EditKind::TextEdited
+        | EditKind::ConstraintChanged
+        | EditKind::DefaultChanged
+        | EditKind::TypeChanged
+        | EditKind::MetaChanged
+        | EditKind::IconChanged
+        | EditKind::FieldChanged => format!("{whole}{or_changed}"),
+        EditKind::ApprovedUnreadable => {
+            "not as approved, and what the lock has of it was edited, so it cannot be compared".to_owned()
+        }
+    }
+}
+
+/// Whose an edit is, for people; empty for the item's own.
+fn scope(edit: &Edit) -> String {
+    match &edit.scope {
+        Scope::Item => String::new(),
+        Scope::Input => "input schema".to_owned(),
+        Scope::Output => "output schema".to_owned(),
+        Scope::Parameter(path) => format!("parameter {}", named(path)),
+        Scope::Result(path) => format!("result field {}", named(path)),
+        Scope::Argument(name) => format!("argument {}", named(name)),
+    }
+}
+
+/// What an edit changes: the member's name, or where it is when that is deeper in the item.
+fn field(edit: &Edit) -> String {
+    let deep = edit.scope == Scope::Item && edit.at.matches('/').count() > 1;
+    let field = if deep { &edit.at } else { &edit.field };
+    if KNOWN.contains(&field.as_str()) || field.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return cut(field, INLINE);
+    }
+    named(field)
+}
+
+fn join(scope: &str, field: &str) -> String {
+    if scope.is_empty() { field.to_owned() } else { format!("{scope}: {field}") }
+}
+
+/// A value on one line: a text as it is meant, anything else as JSON.
+fn shown(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if text.starts_with('"') => format!("\"{}\"", visible(&text_of(Some(value)))),
+        Ok(text) => visible(text),
+        Err(_) => String::new(),
+    }
+}
+
+/// What a canonical string means; empty for anything else.
+fn text_of(value: Option<&[u8]>) -> String {
+    let checked = value.and_then(|value| json::check(value).ok());
+    checked.and_then(|checked| checked.root.str().map(|text| text.into_owned())).unwrap_or_default()
+}
