@@ -28,6 +28,7 @@ pub mod config;
 pub mod demo;
 pub mod diagnose;
 pub mod facts;
+pub mod gate;
 pub mod identity;
 pub mod jail;
 pub mod json;

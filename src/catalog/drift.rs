@@ -92,6 +92,19 @@ impl Change {
     }
 }
 
+impl Subject {
+    /// The kind of item, where it is one.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Subject::Server => Some(Kind::Server),
+            Subject::Tool => Some(Kind::Tool),
+            Subject::Prompt => Some(Kind::Prompt),
+            Subject::Template => Some(Kind::Template),
+            Subject::Identity | Subject::Namespace => None,
+        }
+    }
+}
+
 impl From<Kind> for Subject {
     fn from(kind: Kind) -> Subject {
         match kind {

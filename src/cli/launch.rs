@@ -1,9 +1,9 @@
 //! From arguments to a server that runs in its jail, for every subcommand that starts one.
 
-use super::TargetArgs;
 use super::output::{Failed, IoFailed};
 use super::prepare::{Called, Prepared};
-use crate::catalog::Identity;
+use super::{TargetArgs, gate};
+use crate::catalog::{Approved, Identity};
 use crate::config::{GateGrants, Sourced, Tier};
 use crate::facts::{PrivateDirectory, private_directory};
 use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
@@ -24,6 +24,8 @@ pub(super) struct Jailed {
     pub(super) absent: Vec<PathBuf>,
     /// What the gate holds the server to.
     pub(super) terms: Terms,
+    /// What was approved; asked for with [`Launch::gated`] only, `None` where the first use is trusted.
+    pub(super) approved: Option<Approved>,
 }
 
 /// What the gate holds a server to, and what it calls it.
@@ -54,6 +56,8 @@ pub(super) struct Launch<'a> {
     pub(super) verbose: bool,
     /// Takes what a person should know.
     pub(super) say: &'a dyn Fn(&str),
+    /// Start only what was approved, or is trusted on first use.
+    pub(super) gated: bool,
 }
 
 impl Launch<'_> {
@@ -91,16 +95,20 @@ impl Launch<'_> {
         let absent = prepared.absent();
         let called = prepared.called();
         let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
+        let Called { key, record, identity } = called;
+        let approve = self.target.typed("approve");
+        let terms = Terms { key, gate: plan.gate.clone(), lock: plan.lock.clone(), record, identity, approve };
+        let approved = match self.gated {
+            true => gate::approved(&terms).map_err(Refused::Other)?,
+            false => None,
+        };
         let running = nascent.finish(&plan, self.signals).map_err(Refused::Jail)?;
         self.note(
             &plan.unenforced.iter().map(|line| format!("not enforced in tier {tier}: {line}")).collect::<Vec<_>>(),
         );
         self.note(&running.report.iter().filter_map(|layer| told(layer, self.verbose)).collect::<Vec<_>>());
         let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-        let Called { key, record, identity } = called;
-        let approve = self.target.typed("approve");
-        let terms = Terms { key, gate: plan.gate, lock: plan.lock, record, identity, approve };
-        Ok(Jailed { running, streams, memory, private, absent, terms })
+        Ok(Jailed { running, streams, memory, private, absent, terms, approved })
     }
 
     fn note(self, lines: &[String]) {

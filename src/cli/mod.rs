@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod explain;
+mod gate;
 mod launch;
 mod output;
 mod prepare;

@@ -1,13 +1,17 @@
 //! `mcpjail run`: plan, jail, relay, exit code.
 
 use super::RunArgs;
+use super::gate::Gate;
 use super::launch::{Launch, Streams};
 use super::output::{self, Failed, IoFailed, note};
 use crate::diagnose::Exit;
+use crate::gate::{Refusal, judges};
+use crate::jail::{JailError, confine_supervisor};
 use crate::relay::{self, Endpoints, Options};
 use crate::sys::signal::SignalFd;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,11 +41,19 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
         signals: Some(&signals),
         verbose: args.verbose,
         say: &note,
+        gated: true,
     };
     let mut jailed = launch.start()?;
     let Streams { stdin, stdout, stderr } = jailed.streams;
     let ends = Endpoints::with_stdio(stdin, stdout, stderr).map_err(failed("duplicate stdio"))?;
-    let outcome = relay::run(ends, &mut jailed.running, signals, &Options::default())?;
+    let gate = Gate::new(jailed.terms, jailed.approved.as_ref());
+    let cleared: Vec<&Path> = jailed.private.iter().map(|private| private.path.as_path()).collect();
+    let writable: Vec<&Path> = gate.directories.iter().map(PathBuf::as_path).collect();
+    confine_supervisor(&jailed.running, &writable, &cleared).map_err(JailError::from)?;
+    let refusal = Refusal::default();
+    let outcome = relay::run_with(ends, &mut jailed.running, signals, &Options::default(), |wires| {
+        judges(wires, gate.settings, jailed.approved, &refusal)
+    })?;
     if jailed.running.ran_out_of_memory() {
         note(&format!("the kernel ended processes of the server at the memory limit ({})", jailed.memory));
     }
@@ -53,6 +65,12 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
              Look at it before you use the directory again"
         ));
     }
-    outcome.verdict()?;
-    Ok(ExitCode::from(Exit::Fine as u8))
+    // Whoever waited for an answer has it by now.
+    if let Some(reason) = refusal.reason() {
+        return Ok(output::fail(&reason.into()));
+    }
+    Ok(match outcome.verdict() {
+        Ok(()) => ExitCode::from(Exit::Fine as u8),
+        Err(error) => output::fail(&error.into()),
+    })
 }

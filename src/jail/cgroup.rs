@@ -44,6 +44,11 @@ impl Group {
         })
     }
 
+    /// Its directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.path
+    }
+
     /// Sets the plan's limits, as far as the group has the controllers.
     pub(super) fn limit(&mut self, limits: &Limits) {
         let set = |file: &str, value: String| fs::write(self.path.join(file), value).is_ok();

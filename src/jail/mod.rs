@@ -20,7 +20,9 @@ mod root;
 mod spawn;
 mod spec;
 pub mod stage2;
+mod supervisor;
 
 pub use cgroup::available as cgroup_place;
 pub use layer::{Failure, JailError, Layer, LayerReport, Status};
 pub use spawn::{Nascent, Running, Stdio, start};
+pub use supervisor::confine as confine_supervisor;

@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The server's ends of its standard descriptors.
@@ -206,6 +207,11 @@ impl Running {
     #[must_use]
     pub fn ran_out_of_memory(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.out_of_memory() > 0)
+    }
+
+    /// The directory of the jail's control group, where it has one.
+    pub(super) fn group_directory(&self) -> Option<&Path> {
+        self.group.as_ref().map(|group| group.directory())
     }
 }
 

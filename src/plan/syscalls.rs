@@ -301,6 +301,26 @@ impl Policy {
         Policy::last_of_each(numbers.iter().map(|&number| (number, Rule::from(Answer::Allow))).collect())
     }
 
+    /// What the launcher keeps once its server runs: what an unprivileged server has, without starting programs, without
+    /// sockets and without any way to look into other processes.
+    #[must_use]
+    pub fn supervisor() -> Policy {
+        let Policy { mut rules } = Policy::new(Sockets::PairsOnly, std::iter::empty());
+        let refused = [
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_socket,
+            libc::SYS_socketpair,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_accept,
+            libc::SYS_accept4,
+        ];
+        rules.extend(refused.map(|number| (number, Rule::from(EPERM))));
+        Policy::last_of_each(rules)
+    }
+
     /// Orders by number and keeps the last of each.
     fn last_of_each(mut rules: Vec<(i64, Rule)>) -> Policy {
         rules.reverse();

@@ -11,6 +11,7 @@
 //! No thread is ever joined: one may be blocked for good in a call to a side that does neither read nor close. What
 //! such a thread holds is bounded, and the process ends soon after the session.
 
+mod envelope;
 mod frame;
 mod judge;
 mod outcome;
@@ -22,8 +23,7 @@ mod session;
 mod stderr;
 mod streams;
 
-pub mod envelope;
-
+pub use envelope::{Id, Message, Refused, id as salvage_id, parse as parse_message, parse_element};
 pub use frame::{Batch, DEFAULT_MAX_MESSAGE, FrameError, FrameReader, Messages, Next};
 pub use judge::{Forward, Judge, Verdict};
 pub use outcome::{EndedBy, Outcome, RelayError, ServerExit, Traffic};

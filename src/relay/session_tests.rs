@@ -155,7 +155,7 @@ fn start_on<H: Judge + 'static, S: Judge + 'static>(
         };
         let pidfd = pidfd::open(child.id()).unwrap();
         let mut server = Script { child, pidfd, terminated: Cell::new(0), killed: Cell::new(0) };
-        let outcome = run_with(ends, &mut server, signals, &options, judges)?;
+        let outcome = run_with(ends, &mut server, signals, &options, |wires| Ok(judges(wires)))?;
         Ok(Result { outcome, terminated: server.terminated.get(), killed: server.killed.get() })
     });
     Host {

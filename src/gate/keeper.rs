@@ -1,0 +1,527 @@
+//! The gate's own thread: reads the catalog, compares it, and opens or shuts the gate.
+//!
+//! It is told of everything by the judges and is the only one that speaks with the server in mcpjail's own name, so no
+//! judge ever waits for the server's stdin while it should read the server's stdout.
+
+use super::answer;
+use super::error::GateError;
+use super::lists::List;
+use super::page::{self, Checked};
+use super::shared::{Event, Shared};
+use super::sight::{Seen, Sight};
+use super::state::{Asked, Stage};
+use super::walk::Walk;
+use crate::catalog::{self, Catalog, Comparison, Subject};
+use crate::json::{Kind, Value};
+use crate::relay::{Id, Message, parse_message};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// What our own requests carry where the host's request had no `_meta`.
+pub(super) const META: &[u8] =
+    br#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+/// How long a server may take to answer `server/discover`. Some old ones never do.
+const PROBE: Duration = Duration::from_secs(10);
+/// How long a server that asks the host something may still answer its lists before the handshake is let through.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// The revision of the protocol that has batches.
+const BATCHES: &str = "2025-03-26";
+/// Errors by which a server shows that it knows the modern era: the version or a capability does not suit it.
+const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// How a wait ended.
+enum Over {
+    /// All lists are complete.
+    Walked,
+    /// This has come.
+    Discovered(Vec<u8>),
+    /// Nothing in time.
+    Timeout,
+    /// The host has gone over to the legacy handshake; this is the answer to it.
+    Superseded(Vec<u8>),
+    /// The server asks the host something and does not go on.
+    Asks,
+}
+
+/// What the thread knows for itself.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+    /// `_meta` of our requests in the modern era.
+    meta: Vec<u8>,
+    /// Until when the host's probe may be answered.
+    probe: Option<Instant>,
+    /// Events that came while a walk was under way and do not belong to it.
+    later: Vec<Event>,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>, events: Receiver<Event>) -> Keeper {
+        Keeper { shared, events, meta: META.to_vec(), probe: None, later: Vec::new() }
+    }
+
+    /// Works until the server's stdout is closed.
+    pub(super) fn run(mut self) {
+        loop {
+            let event = match (self.later.is_empty(), self.probe) {
+                (false, _) => Ok(self.later.remove(0)),
+                (true, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (true, Some(until)) => self.events.recv_timeout(until.saturating_duration_since(Instant::now())),
+            };
+            let done = match event {
+                Err(RecvTimeoutError::Disconnected) | Ok(Event::Ended) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.no_probe();
+                    Ok(())
+                }
+                Ok(Event::Initialized(line)) => self.legacy(&line),
+                Ok(Event::Probed(meta)) => {
+                    self.meta = meta;
+                    self.probe = Some(Instant::now() + PROBE.min(self.shared.settings.timeout));
+                    Ok(())
+                }
+                Ok(Event::Discovered(line)) => self.probed(&line),
+                Ok(Event::First(meta)) => self.first(meta),
+                Ok(Event::Changed(lists, notification)) => self.changed(lists, notification),
+                Ok(Event::Send(line)) => {
+                    self.to_server(&line);
+                    Ok(())
+                }
+                // Of a walk that is over.
+                Ok(Event::Walked(_) | Event::Asks) => Ok(()),
+            };
+            match done {
+                // Whoever waits was told by the one who saw the server end.
+                Err(GateError::Ended) => return,
+                Err(error) => self.shared.refuse(error),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn to_server(&self, lines: &[u8]) {
+        if !lines.is_empty() {
+            // A server that has gone is noticed elsewhere.
+            let _ = self.shared.wires.to_server.send(lines);
+        }
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + self.shared.settings.timeout
+    }
+
+    /// The server has answered `initialize`.
+    fn legacy(&mut self, line: &[u8]) -> Result<(), GateError> {
+        self.probe = None;
+        let Ok(message) = parse_message(line) else { return Ok(()) };
+        let (id, result) = match message {
+            Message::Response { id, result } => (id, result),
+            // Versions that do not match, and the like: nothing of the catalog is in it.
+            Message::Error { id: Some(id), .. } => {
+                let mut state = self.shared.state();
+                state.asked.remove(&id);
+                state.handshake = None;
+                let stage = if state.modern { Stage::Open } else { Stage::Shut };
+                self.shared.enter(&mut state, stage);
+                drop(state);
+                self.shared.to_host(&[line, b"\n"].concat());
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        self.shared.state().batches = result.get("protocolVersion").and_then(Value::str).as_deref() == Some(BATCHES);
+        let mut walk = self.new_walk(true, offered(result), Vec::new());
+        let same = walk.sight.server(result)?;
+        let answer = self.description(same, &id, result, line);
+        self.to_server(&answer::request(None, "notifications/initialized", b""));
+        self.start(walk);
+        let until = self.until();
+        let over = match self.wait(until, true, &mut Vec::new())? {
+            // What was said about itself must be as approved before it is let through.
+            Over::Asks if same || self.shared.settings.quarantine => {
+                self.let_through(&id, &answer);
+                self.wait(until, false, &mut Vec::new())?
+            }
+            Over::Asks => Over::Walked,
+            over => over,
+        };
+        if !matches!(over, Over::Walked) {
+            return Err(self.timed_out());
+        }
+        self.settle(None)?;
+        let through = {
+            let mut state = self.shared.state();
+            state.legacy = true;
+            state.handshake = None;
+            state.asked.remove(&id);
+            self.shared.enter(&mut state, Stage::Releasing);
+            std::mem::replace(&mut state.through, false)
+        };
+        if !through {
+            self.shared.to_host(&answer);
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// Lets the handshake's answer through, and what the server wants to know; lists and calls stay held.
+    fn let_through(&self, id: &Id, answer: &[u8]) {
+        self.shared.to_host(answer);
+        loop {
+            let held = {
+                let mut state = self.shared.state();
+                state.asked.remove(id);
+                let held = state.to_host.take();
+                if held.is_empty() {
+                    state.through = true;
+                    break;
+                }
+                held
+            };
+            self.shared.to_host(&held);
+        }
+    }
+
+    /// The host's first request is one of the modern era.
+    fn first(&mut self, meta: Vec<u8>) -> Result<(), GateError> {
+        self.meta = meta;
+        let line = {
+            let mut own = self.shared.own();
+            let (number, id) = own.numbers.next();
+            own.discover = Some(number);
+            answer::request(Some(&id), "server/discover", &[b"{\"_meta\":", &*self.meta, b"}"].concat())
+        };
+        self.to_server(&line);
+        let until = Instant::now() + PROBE.min(self.shared.settings.timeout);
+        let found = match self.wait(until, false, &mut Vec::new())? {
+            Over::Discovered(line) => line,
+            Over::Superseded(line) => return self.legacy(&line),
+            Over::Walked | Over::Timeout | Over::Asks => Vec::new(),
+        };
+        match parse_message(&found) {
+            Ok(Message::Response { result, .. }) if is_description(result) => self.modern(result, None),
+            _ => {
+                self.not_modern();
+                Ok(())
+            }
+        }
+    }
+
+    /// The server has answered the host's `server/discover`.
+    fn probed(&mut self, line: &[u8]) -> Result<(), GateError> {
+        let Some(id) = self.shared.state().probe.clone() else { return Ok(()) };
+        self.probe = None;
+        match parse_message(line) {
+            Ok(Message::Response { result, .. }) if is_description(result) => self.modern(result, Some((&id, line))),
+            Ok(Message::Error { error, .. }) => {
+                // The words are the server's own, and nothing was checked yet: only the fact goes on.
+                self.answer_probe(error.get("data").filter(|_| error_code(error) == Some(UNSUPPORTED_VERSION)));
+                Ok(())
+            }
+            _ => {
+                self.answer_probe(None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers the host's probe with an error. `supported` is the `data` of an error that names versions.
+    fn answer_probe(&mut self, supported: Option<Value<'_>>) {
+        self.probe = None;
+        let id = {
+            let mut state = self.shared.state();
+            let Some(id) = state.probe.take() else { return };
+            state.asked.remove(&id);
+            self.shared.enter(&mut state, Stage::Shut);
+            id
+        };
+        let line = match supported {
+            None => {
+                let message = "mcpjail: the server does not know `server/discover`";
+                answer::error(Some(&id), answer::METHOD_NOT_FOUND, message, "legacy-server")
+            }
+            Some(data) => unsupported(&id, data),
+        };
+        self.shared.to_host(&line);
+    }
+
+    /// The server has not answered the host's probe in time.
+    fn no_probe(&mut self) {
+        self.shared.note("the server does not answer `server/discover`; the host is told that it is an old one");
+        self.answer_probe(None);
+    }
+
+    /// The server turns out not to know the era that the host speaks.
+    fn not_modern(&mut self) {
+        let message = "mcpjail: the server does not speak revision 2026-07-28 of the protocol; send `initialize` first";
+        let mut answers = Vec::new();
+        {
+            let mut state = self.shared.state();
+            let _dropped = state.to_server.take();
+            for (id, _) in state.asked.extract_if(|_, asked| !matches!(asked, Asked::Initialize { .. })) {
+                answers.append(&mut answer::error(Some(&id), answer::INVALID_REQUEST, message, "no-handshake"));
+            }
+            self.shared.enter(&mut state, Stage::Shut);
+        }
+        self.shared.own().discover = None;
+        self.shared.to_host(&answers);
+    }
+
+    /// The server speaks the modern era; `probe` is the host's own question for that and the line that answers it.
+    fn modern(&mut self, result: Value<'_>, probe: Option<(&Id, &[u8])>) -> Result<(), GateError> {
+        let mut walk = self.new_walk(true, offered(result), self.meta.clone());
+        let same = walk.sight.server(result)?;
+        self.start(walk);
+        match self.wait(self.until(), false, &mut Vec::new())? {
+            Over::Walked => {}
+            Over::Superseded(line) => return self.legacy(&line),
+            Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
+        }
+        self.settle(None)?;
+        {
+            let mut state = self.shared.state();
+            state.modern = true;
+            if let Some((id, _)) = probe {
+                state.asked.remove(id);
+                state.probe = None;
+            }
+            self.shared.enter(&mut state, Stage::Releasing);
+        }
+        if let Some((id, line)) = probe {
+            self.shared.to_host(&self.description(same, id, result, line));
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// The server says that lists have changed.
+    fn changed(&mut self, lists: &'static [List], notification: Option<Vec<u8>>) -> Result<(), GateError> {
+        let meta = if self.shared.state().only_modern() { self.meta.clone() } else { Vec::new() };
+        let mut notifications: Vec<Vec<u8>> = notification.into_iter().collect();
+        let walk = self.new_walk(false, lists.to_vec(), meta);
+        self.start(walk);
+        match self.wait(self.until(), false, &mut notifications)? {
+            Over::Walked => {}
+            Over::Superseded(line) => {
+                self.later.push(Event::Initialized(line));
+                return Ok(());
+            }
+            Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
+        }
+        self.settle(Some(lists))?;
+        self.shared.to_host(&notifications.concat());
+        Ok(())
+    }
+
+    /// A walk of all that there is, or of some lists.
+    fn new_walk(&self, whole: bool, lists: Vec<List>, meta: Vec<u8>) -> Walk<Seen> {
+        let sight = match self.shared.approved.get() {
+            Some(approved) if whole => Seen::Compare(Comparison::new(approved)),
+            Some(approved) => {
+                let kinds: Vec<catalog::Kind> = lists.iter().filter_map(|list| list.kind()).collect();
+                Seen::Compare(Comparison::of(approved, &kinds))
+            }
+            None => Seen::Collect(Box::default()),
+        };
+        Walk::new(sight, lists, meta)
+    }
+
+    fn start(&self, mut walk: Walk<Seen>) {
+        let step = {
+            let mut own = self.shared.own();
+            let step = walk.start(&mut own.numbers);
+            own.walk = Some(walk);
+            step
+        };
+        self.to_server(&step.send);
+        if step.done {
+            self.shared.tell(Event::Walked(Ok(())));
+        }
+    }
+
+    /// Does what the judges say until something decisive has happened. With `patient`, a server that asks the host
+    /// something is decisive after a while. Notifications of changes that belong to this walk are collected.
+    fn wait(&mut self, until: Instant, patient: bool, told: &mut Vec<Vec<u8>>) -> Result<Over, GateError> {
+        let mut asks: Option<Instant> = None;
+        loop {
+            let next = asks.map_or(until, |asks| asks.min(until));
+            match self.events.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Disconnected) | Ok(Event::Ended) => return Err(GateError::Ended),
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return Ok(Over::Timeout),
+                Err(RecvTimeoutError::Timeout) => return Ok(Over::Asks),
+                Ok(Event::Send(line)) => self.to_server(&line),
+                Ok(Event::Walked(Ok(()))) if self.is_walked() => return Ok(Over::Walked),
+                Ok(Event::Walked(Ok(()))) => {}
+                Ok(Event::Walked(Err(error))) => return Err(error),
+                Ok(Event::Asks) if patient => {
+                    asks.get_or_insert(Instant::now() + PATIENCE);
+                }
+                Ok(Event::Asks) => {}
+                Ok(Event::Discovered(line)) => return Ok(Over::Discovered(line)),
+                Ok(Event::Initialized(line)) => return Ok(Over::Superseded(line)),
+                Ok(Event::Changed(lists, notification)) => {
+                    let lines = self.walk_again(lists)?;
+                    match (lines, notification) {
+                        (Some(lines), notification) => {
+                            self.to_server(&lines);
+                            if let Some(line) = notification.filter(|line| !told.contains(line)) {
+                                told.push(line);
+                            }
+                        }
+                        (None, notification) => self.later.push(Event::Changed(lists, notification)),
+                    }
+                }
+                Ok(event @ (Event::First(_) | Event::Probed(_))) => self.later.push(event),
+            }
+        }
+    }
+
+    /// Whether the walk under way is complete; it can have begun again since that was said.
+    fn is_walked(&self) -> bool {
+        self.shared.own().walk.as_ref().is_some_and(|walk| walk.waits_for().is_none())
+    }
+
+    /// Begins lists of the walk under way again and gives what to send; `None` where it does not cover them all.
+    fn walk_again(&self, lists: &[List]) -> Result<Option<Vec<u8>>, GateError> {
+        let mut own = self.shared.own();
+        let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return Ok(None) };
+        let mut send = Vec::new();
+        for list in lists {
+            send.append(&mut walk.changed(*list, numbers)?.send);
+        }
+        // At the start a list that was not offered is left alone, offered or not.
+        Ok((!send.is_empty() || !self.is_settled()).then_some(send))
+    }
+
+    fn is_settled(&self) -> bool {
+        let state = self.shared.state();
+        state.legacy || state.modern
+    }
+
+    fn timed_out(&self) -> GateError {
+        let list = self.shared.own().walk.as_ref().and_then(Walk::waits_for);
+        GateError::Timeout { list, timeout: self.shared.settings.timeout }
+    }
+
+    /// Decides about a complete walk, in mid-session only of some lists.
+    fn settle(&mut self, only: Option<&[List]>) -> Result<(), GateError> {
+        let Some(walk) = self.shared.own().walk.take() else { return Ok(()) };
+        for (list, code) in &walk.refused {
+            if *code != answer::METHOD_NOT_FOUND {
+                self.shared.note(&format!("the server answered `{}` with error {code}", list.method()));
+            }
+        }
+        let comparison = match walk.sight {
+            Seen::Compare(comparison) => comparison,
+            Seen::Collect(catalog) => return self.pin(*catalog),
+        };
+        let mut drift = comparison.finish();
+        if let Some(lists) = only {
+            drift.changes.retain(|change| lists.iter().any(|list| is_of(change.subject, *list)));
+        }
+        if drift.is_empty() {
+            return Ok(());
+        }
+        if self.shared.settings.quarantine {
+            self.shared.note(&format!("kept from the host, as nobody approved it: {}", drift.short()));
+            page::block(&drift, &mut self.shared.state().blocked);
+            return Ok(());
+        }
+        if only.is_some() {
+            // Keeps what was seen.
+            self.shared.refuse_drift(drift);
+            return Err(GateError::Ended);
+        }
+        Err(GateError::Changed { drift: Box::new(drift), approve: self.shared.settings.approve.clone() })
+    }
+
+    /// Pins what is seen for the first time.
+    fn pin(&self, catalog: Catalog) -> Result<(), GateError> {
+        let Some(pin) = &self.shared.settings.pin else {
+            return Err(GateError::NotApproved { approve: self.shared.settings.approve.clone() });
+        };
+        let approved = pin(catalog)?;
+        let _first = self.shared.approved.set(&*Box::leak(Box::new(approved)));
+        Ok(())
+    }
+
+    /// The answer that describes the server, as the host gets it: a whole line.
+    fn description(&self, same: bool, id: &Id, result: Value<'_>, line: &[u8]) -> Vec<u8> {
+        let mut answer = match self.shared.approved.get() {
+            Some(approved) if !same && self.shared.settings.quarantine => {
+                match page::server(approved, id, result, true) {
+                    Checked::Without(message) => message,
+                    Checked::Same | Checked::Drifted(_) | Checked::Refused(_) => line.to_vec(),
+                }
+            }
+            _ => line.to_vec(),
+        };
+        answer.push(b'\n');
+        answer
+    }
+
+    /// Passes on what was held, in order, and opens the gate when nothing is left.
+    fn release(&self) {
+        loop {
+            let (host, server) = {
+                let mut state = self.shared.state();
+                let held = (state.to_host.take(), state.to_server.take());
+                if held.0.is_empty() && held.1.is_empty() {
+                    if state.stage == Stage::Releasing {
+                        self.shared.enter(&mut state, Stage::Open);
+                    }
+                    return;
+                }
+                self.shared.made_room();
+                held
+            };
+            self.shared.to_host(&host);
+            let (server, answers) = self.shared.release(&server);
+            self.shared.to_host(&answers);
+            self.to_server(&server);
+        }
+    }
+}
+
+/// The lists that the capabilities in a result promise.
+pub(super) fn offered(result: Value<'_>) -> Vec<List> {
+    let capabilities = result.get("capabilities");
+    let has = |name| capabilities.and_then(|all| all.get(name)).is_some_and(|one| one.kind() == Kind::Object);
+    List::ALL.into_iter().filter(|list| has(list.capability())).collect()
+}
+
+/// Whether this can be a result of `server/discover`.
+pub(super) fn is_description(result: Value<'_>) -> bool {
+    result.get("supportedVersions").is_some_and(|versions| versions.kind() == Kind::Array)
+}
+
+fn error_code(error: Value<'_>) -> Option<i64> {
+    error.get("code").and_then(Value::integer)
+}
+
+/// The error for a version that does not suit, with nothing of the server's but dates.
+fn unsupported(id: &Id, data: Value<'_>) -> Vec<u8> {
+    let is_date = |text: &str| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let versions: Vec<String> = data
+        .get("supported")
+        .into_iter()
+        .flat_map(Value::elements)
+        .filter_map(Value::str)
+        .filter(|text| is_date(text))
+        .take(32)
+        .map(|text| format!("\"{text}\""))
+        .collect();
+    let more = format!(",\"supported\":[{}]", versions.join(","));
+    answer::error_with(Some(id), UNSUPPORTED_VERSION, "Unsupported protocol version", "unsupported-version", &more)
+}
+
+fn is_of(subject: Subject, list: List) -> bool {
+    match subject {
+        Subject::Tool => list == List::Tools,
+        Subject::Prompt => list == List::Prompts,
+        Subject::Template => list == List::Templates,
+        Subject::Namespace => list == List::Resources,
+        Subject::Server | Subject::Identity => false,
+    }
+}

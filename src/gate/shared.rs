@@ -1,0 +1,258 @@
+//! What the two judges and the keeper share: the state, the walk under way, the wires, and how a session is refused.
+
+use super::error::GateError;
+use super::state::{Asked, Held, Stage, State};
+use super::walk::{Numbers, Walk};
+use super::{Settings, answer, sight::Seen};
+use crate::catalog::{Approved, Drift, Kind};
+use crate::diagnose::{Diagnose, printable};
+use crate::json::Value;
+use crate::relay::{Id, Wires};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// How many notes about a session reach stderr.
+const NOTES: u32 = 24;
+/// The longest note, characters.
+const NOTE: usize = 600;
+
+/// What the judges tell the keeper.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The server's answer to the host's `initialize`, held.
+    Initialized(Vec<u8>),
+    /// The server's answer to a `server/discover`, the host's or our own.
+    Discovered(Vec<u8>),
+    /// The host asks in the modern era without having probed; `_meta` for our own requests.
+    First(Vec<u8>),
+    /// The host has sent `server/discover`; `_meta` for our own requests.
+    Probed(Vec<u8>),
+    /// The server says that lists have changed; the notification, where the host is to have it afterwards.
+    Changed(&'static [super::List], Option<Vec<u8>>),
+    /// This is to be sent to the server.
+    Send(Vec<u8>),
+    /// The walk is over.
+    Walked(Result<(), GateError>),
+    /// The server asks the host something while the host waits for its handshake.
+    Asks,
+    /// The server's stdout is closed.
+    Ended,
+}
+
+/// Our own requests.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) numbers: Numbers,
+    /// Our `server/discover`.
+    pub(super) discover: Option<u64>,
+    pub(super) walk: Option<Walk<Seen>>,
+}
+
+/// Everything that is shared.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) wires: Wires,
+    pub(super) settings: Settings,
+    /// What was approved. Empty only until a catalog that is trusted on first use is pinned.
+    pub(super) approved: OnceLock<&'static Approved>,
+    pub(super) own: Mutex<Own>,
+    /// What the ids of our own requests begin with.
+    pub(super) prefix: String,
+    pub(super) refusal: OnceLock<Arc<GateError>>,
+    events: Sender<Event>,
+    state: Mutex<State>,
+    /// The stage has changed or room was made.
+    moved: Condvar,
+    notes: AtomicU32,
+}
+
+impl Shared {
+    pub(super) fn new(wires: Wires, settings: Settings, approved: Option<Approved>, events: Sender<Event>) -> Shared {
+        let known = OnceLock::new();
+        if let Some(approved) = approved {
+            // There is one for the life of the process.
+            let _first = known.set(&*Box::leak(Box::new(approved)));
+        }
+        let numbers = Numbers::new(RandomState::new().build_hasher().finish());
+        Shared {
+            wires,
+            settings,
+            approved: known,
+            prefix: numbers.prefix().to_owned(),
+            own: Mutex::new(Own { numbers, discover: None, walk: None }),
+            refusal: OnceLock::new(),
+            events,
+            state: Mutex::new(State::new()),
+            moved: Condvar::new(),
+            notes: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the keeper.
+    pub(super) fn tell(&self, event: Event) {
+        // It only ends with the session.
+        let _ = self.events.send(event);
+    }
+
+    /// Sets the stage and wakes whoever waits for it.
+    pub(super) fn enter(&self, state: &mut State, stage: Stage) {
+        state.stage = stage;
+        self.moved.notify_all();
+    }
+
+    /// Waits until there is room among what is held or nothing is held any more.
+    pub(super) fn wait_for_room<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        held: impl Fn(&State) -> &Held,
+    ) -> MutexGuard<'a, State> {
+        let full = |state: &mut State| !matches!(state.stage, Stage::Open | Stage::Refused) && held(state).is_full();
+        self.moved.wait_while(state, full).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room was made among what is held.
+    pub(super) fn made_room(&self) {
+        self.moved.notify_all();
+    }
+
+    /// Whether an item may be used by the host.
+    pub(super) fn may_use(&self, state: &State, kind: Kind, name: &str) -> bool {
+        self.approved.get().is_some_and(|approved| approved.has(kind, name)) && !state.is_blocked(kind, name)
+    }
+
+    /// Writes to the host. A host that has gone ends the session by itself.
+    pub(super) fn to_host(&self, lines: &[u8]) {
+        if !lines.is_empty() {
+            let _ = self.wires.to_host.send(lines);
+        }
+    }
+
+    /// A line on stderr, where that needs no waiting; only so many of them.
+    pub(super) fn note(&self, text: &str) {
+        let already = self.notes.fetch_add(1, Ordering::Relaxed);
+        let line = match already {
+            _ if already < NOTES => format!("mcpjail: {}\n", shorten(&printable(text))),
+            NOTES => "mcpjail: more of this kind is not shown\n".to_owned(),
+            _ => return,
+        };
+        self.wires.diagnostics.offer(line.as_bytes());
+    }
+
+    /// What the server wrote to stdout although it is no message: a line on stderr.
+    pub(super) fn stray(&self, line: &[u8]) {
+        if self.notes.load(Ordering::Relaxed) == 0 {
+            self.note("the server writes to stdout what is no message; it is kept from the host and shown here");
+        }
+        self.note(&format!("(stdout) {}", String::from_utf8_lossy(line.get(..4 * NOTE).unwrap_or(line))));
+    }
+
+    /// Ends the session: all open requests of the host's are answered by the reason.
+    pub(super) fn refuse(&self, error: GateError) {
+        let error = Arc::new(error);
+        if self.refusal.set(error.clone()).is_err() {
+            return;
+        }
+        let asked: Vec<Id> = {
+            let mut state = self.state();
+            self.enter(&mut state, Stage::Refused);
+            (state.to_host.take(), state.to_server.take());
+            state.asked.drain().map(|(id, _)| id).collect()
+        };
+        let mut answers = Vec::new();
+        for id in &asked {
+            answers.extend_from_slice(&self.refusal_of(id));
+        }
+        self.to_host(&answers);
+        self.wires.stop.end();
+    }
+
+    /// The answer to a request in a session that is refused.
+    pub(super) fn refusal_of(&self, id: &Id) -> Vec<u8> {
+        match self.refusal.get() {
+            Some(error) => answer::error(Some(id), answer::SERVER_ERROR, &one_line(error), error.code()),
+            None => answer::error(Some(id), answer::SERVER_ERROR, "mcpjail: the session is over", "server-ended"),
+        }
+    }
+
+    /// Refuses for a difference that showed in mid-session, and keeps what was seen for `mcpjail approve`.
+    pub(super) fn refuse_drift(&self, drift: Drift) {
+        if let Some(record) = &self.settings.record
+            && let Err(error) = record.write(&drift)
+        {
+            self.note(&format!("what the server showed could not be kept for `mcpjail approve`: {error}"));
+        }
+        self.refuse(GateError::Changed { drift: Box::new(drift), approve: self.settings.approve.clone() });
+    }
+}
+
+/// Registers a request of the host's, unless its id is in use or too many are out.
+pub(super) fn register(state: &mut State, id: &Id, asked: Asked) -> Result<(), &'static str> {
+    if state.asked.contains_key(id) {
+        return Err("the id belongs to a request that has no answer yet");
+    }
+    if state.asked.len() >= super::state::MOST_ASKED {
+        return Err("too many requests have no answer yet");
+    }
+    state.asked.insert(id.clone(), asked);
+    Ok(())
+}
+
+/// An id where it stands as a value, as in `notifications/cancelled`.
+pub(super) fn id_of(value: Value<'_>) -> Option<Id> {
+    match value.integer() {
+        Some(number) => Some(Id::Number(number)),
+        None => value.str().map(|text| Id::Text(text.into())),
+    }
+}
+
+/// `_meta` of a request of the modern era; `None` for other requests.
+pub(super) fn modern_meta(params: Option<Value<'_>>) -> Option<Vec<u8>> {
+    const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    const KEPT: [&str; 3] =
+        [VERSION, "io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/clientInfo"];
+    let meta = params?.get("_meta")?;
+    meta.get(VERSION)?.str()?;
+    let mut text = vec![b'{'];
+    for (key, value) in meta.members().filter(|(key, _)| KEPT.iter().any(|kept| key.is(kept))) {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        crate::json::quote(&key.decode(), &mut text);
+        text.push(b':');
+        text.extend_from_slice(value.raw());
+    }
+    text.push(b'}');
+    Some(text)
+}
+
+/// An error with its causes and hint, for a JSON-RPC error.
+pub(super) fn one_line(error: &GateError) -> String {
+    let mut text = format!("mcpjail: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(" (hint: ");
+        text.push_str(&hint);
+        text.push(')');
+    }
+    text
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= NOTE { text.to_owned() } else { text.chars().take(NOTE).chain(['…']).collect() }
+}

@@ -1,0 +1,94 @@
+//! What becomes of a catalog's entries as they come in: compared with what was approved, or kept.
+
+use super::error::GateError;
+use super::lists::List;
+use crate::catalog::{Catalog, Comparison, Judgement, Kind};
+use crate::json::Value;
+
+/// What a run does with a catalog.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// It is compared; only what differs is kept.
+    Compare(Comparison<'static>),
+    /// It is pinned as it is.
+    Collect(Box<Catalog>),
+}
+
+/// Takes the entries of a walk.
+pub(super) trait Sight {
+    /// One entry of a list.
+    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError>;
+    /// What the server says about itself, a result of `initialize` or `server/discover`; gives whether it may be shown as
+    /// it is.
+    fn server(&mut self, result: Value<'_>) -> Result<bool, GateError>;
+    /// The list comes again from its beginning.
+    fn restart(&mut self, list: List);
+}
+
+impl Sight for Seen {
+    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+        match self {
+            Seen::Compare(comparison) => comparison.entry(list, entry),
+            Seen::Collect(catalog) => catalog.entry(list, entry),
+        }
+    }
+
+    fn server(&mut self, result: Value<'_>) -> Result<bool, GateError> {
+        match self {
+            Seen::Compare(comparison) => comparison.server(result),
+            Seen::Collect(catalog) => catalog.server(result),
+        }
+    }
+
+    fn restart(&mut self, list: List) {
+        match self {
+            Seen::Compare(comparison) => Sight::restart(comparison, list),
+            Seen::Collect(catalog) => catalog.restart(list),
+        }
+    }
+}
+
+impl Sight for Comparison<'_> {
+    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+        match list.kind() {
+            Some(kind) => self.item(kind, entry).map(|_| ())?,
+            None => self.resource(entry).map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    fn server(&mut self, result: Value<'_>) -> Result<bool, GateError> {
+        Ok(matches!(self.item(Kind::Server, result)?, Judgement::Same(_)))
+    }
+
+    fn restart(&mut self, list: List) {
+        if let Some(kind) = list.kind() {
+            Comparison::restart(self, kind);
+        }
+    }
+}
+
+impl Sight for Catalog {
+    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+        match list.kind() {
+            Some(kind) => self.add(kind, entry)?,
+            None => self.add_resource(entry)?,
+        }
+        Ok(())
+    }
+
+    fn server(&mut self, result: Value<'_>) -> Result<bool, GateError> {
+        self.add(Kind::Server, result)?;
+        Ok(true)
+    }
+
+    fn restart(&mut self, list: List) {
+        // Namespaces stay: one that was offered for a moment only is worth approving or refusing, too.
+        match list {
+            List::Tools => self.tools.clear(),
+            List::Prompts => self.prompts.clear(),
+            List::Templates => self.templates.clear(),
+            List::Resources => {}
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Asks a server for all pages of its lists, as a value: what to send comes out, answers go in.
+//!
+//! The first pages of all lists are asked for at once, the next page of a list when one has come. A list that the server
+//! says has changed meanwhile is asked for again from its first page. Pages, entries, bytes and fresh starts are
+//! bounded, and a cursor may come only once. Time is the caller's.
+
+use super::error::GateError;
+use super::lists::List;
+use super::{answer, sight::Sight};
+use crate::json::{self, Kind, Value};
+use crate::relay::{Id, Message};
+use std::collections::HashSet;
+
+/// The most pages of one list.
+const PAGES: usize = 1_000;
+/// The most entries of one list.
+const ENTRIES: usize = 100_000;
+/// The most bytes of all answers of one walk.
+const BYTES: usize = 64 << 20;
+/// The most fresh starts in one walk.
+const RESTARTS: usize = 32;
+/// The longest cursor, bytes.
+const CURSOR: usize = 64 << 10;
+/// The error code by which a server says that it has no such list.
+const NO_SUCH_LIST: i64 = answer::METHOD_NOT_FOUND;
+
+/// Numbers mcpjail's own requests. Their ids hold a random part, so that no other id is ever one of them.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    prefix: String,
+    next: u64,
+}
+
+impl Numbers {
+    /// `nonce` is random.
+    pub(super) fn new(nonce: u64) -> Numbers {
+        Numbers { prefix: format!("mcpjail-{nonce:016x}-"), next: 0 }
+    }
+
+    /// What all ids begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A fresh id and its number.
+    pub(super) fn next(&mut self) -> (u64, Id) {
+        self.next += 1;
+        (self.next, Id::Text(format!("{}{}", self.prefix, self.next).into()))
+    }
+}
+
+/// The number of an own request, from the id in its answer.
+pub(super) fn number(prefix: &str, id: &Id) -> Option<u64> {
+    match id {
+        Id::Text(text) => text.strip_prefix(prefix)?.parse().ok(),
+        Id::Number(_) => None,
+    }
+}
+
+/// What follows from an answer.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// The line to send.
+    pub(super) send: Vec<u8>,
+    /// All lists are complete.
+    pub(super) done: bool,
+}
+
+/// One list on its way.
+#[derive(Debug)]
+struct Progress {
+    /// The request that is out.
+    number: u64,
+    cursors: HashSet<Box<str>>,
+    pages: usize,
+    entries: usize,
+}
+
+/// A walk under way.
+#[derive(Debug)]
+pub(super) struct Walk<S> {
+    /// What is seen goes here.
+    pub(super) sight: S,
+    /// Lists that were answered by an error and so count as empty, with its code.
+    pub(super) refused: Vec<(List, i64)>,
+    lists: Vec<List>,
+    open: [Option<Progress>; 4],
+    /// `_meta` of every request, a JSON object; empty in the legacy era.
+    meta: Vec<u8>,
+    bytes: usize,
+    restarts: usize,
+}
+
+impl<S: Sight> Walk<S> {
+    /// A walk of these lists. `meta` is the `_meta` object that every request carries, or empty.
+    pub(super) fn new(sight: S, lists: Vec<List>, meta: Vec<u8>) -> Walk<S> {
+        let open = [const { None }; 4];
+        Walk { sight, refused: Vec::new(), lists, open, meta, bytes: 0, restarts: 0 }
+    }
+
+    /// The requests for all first pages.
+    pub(super) fn start(&mut self, numbers: &mut Numbers) -> Step {
+        let mut send = Vec::new();
+        for list in self.lists.clone() {
+            send.append(&mut self.begin(list, numbers));
+        }
+        Step { send, done: self.is_done() }
+    }
+
+    /// An answer to the request of this number. One that belongs to no request that is out is passed over.
+    pub(super) fn answer(
+        &mut self,
+        number: u64,
+        message: &Message<'_>,
+        numbers: &mut Numbers,
+    ) -> Result<Step, GateError> {
+        let of_number = |list: &&List| self.progress(**list).is_some_and(|progress| progress.number == number);
+        let Some(list) = self.lists.iter().find(of_number).copied() else { return Ok(Step::default()) };
+        let mut step = Step::default();
+        match message {
+            Message::Response { result, .. } => {
+                if let Some(cursor) = self.page(list, *result)? {
+                    step.send = self.ask(list, Some(&cursor), numbers);
+                } else {
+                    self.close(list);
+                }
+            }
+            Message::Error { error, .. } => {
+                // The later lists of the host are checked too, so nothing gets in by this.
+                self.refused.push((list, error.get("code").and_then(Value::integer).unwrap_or(NO_SUCH_LIST)));
+                self.close(list);
+            }
+            _ => return Ok(step),
+        }
+        step.done = self.is_done();
+        Ok(step)
+    }
+
+    /// The server says that a list has changed.
+    pub(super) fn changed(&mut self, list: List, numbers: &mut Numbers) -> Result<Step, GateError> {
+        if !self.lists.contains(&list) {
+            return Ok(Step { send: Vec::new(), done: self.is_done() });
+        }
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(GateError::too_large("changes of a list while it was read", RESTARTS));
+        }
+        self.sight.restart(list);
+        self.refused.retain(|(refused, _)| *refused != list);
+        Ok(Step { send: self.begin(list, numbers), done: false })
+    }
+
+    /// A list that is still open, for messages.
+    pub(super) fn waits_for(&self) -> Option<List> {
+        self.lists.iter().copied().find(|list| self.progress(*list).is_some())
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.iter().all(Option::is_none)
+    }
+
+    fn progress(&self, list: List) -> Option<&Progress> {
+        self.open.get(list.index())?.as_ref()
+    }
+
+    fn close(&mut self, list: List) {
+        if let Some(open) = self.open.get_mut(list.index()) {
+            *open = None;
+        }
+    }
+
+    fn begin(&mut self, list: List, numbers: &mut Numbers) -> Vec<u8> {
+        if let Some(open) = self.open.get_mut(list.index()) {
+            *open = Some(Progress { number: 0, cursors: HashSet::new(), pages: 0, entries: 0 });
+        }
+        self.ask(list, None, numbers)
+    }
+
+    fn ask(&mut self, list: List, cursor: Option<&str>, numbers: &mut Numbers) -> Vec<u8> {
+        let (number, id) = numbers.next();
+        if let Some(Some(progress)) = self.open.get_mut(list.index()) {
+            progress.number = number;
+        }
+        let mut params = Vec::new();
+        if !self.meta.is_empty() {
+            params.extend_from_slice(b"\"_meta\":");
+            params.extend_from_slice(&self.meta);
+        }
+        if let Some(cursor) = cursor {
+            if !params.is_empty() {
+                params.push(b',');
+            }
+            params.extend_from_slice(b"\"cursor\":");
+            json::quote(cursor, &mut params);
+        }
+        // Some servers want `params` to be there.
+        params.insert(0, b'{');
+        params.push(b'}');
+        answer::request(Some(&id), list.method(), &params)
+    }
+
+    /// Takes one page and gives the cursor of the next.
+    fn page(&mut self, list: List, result: Value<'_>) -> Result<Option<String>, GateError> {
+        self.bytes += result.raw().len();
+        if self.bytes > BYTES {
+            return Err(GateError::too_large("bytes of catalog", BYTES));
+        }
+        let malformed = |what: &str| GateError::Malformed { what: format!("the answer to `{}` {what}", list.method()) };
+        let members = Page::read(list, result).map_err(malformed)?;
+        let Some(Some(progress)) = self.open.get_mut(list.index()) else { return Ok(None) };
+        progress.pages += 1;
+        if progress.pages > PAGES {
+            return Err(GateError::too_large("pages of one list", PAGES));
+        }
+        for entry in members.entries.elements() {
+            progress.entries += 1;
+            if progress.entries > ENTRIES {
+                return Err(GateError::too_large("entries of one list", ENTRIES));
+            }
+            self.sight.entry(list, entry)?;
+        }
+        let Some(cursor) = members.cursor else { return Ok(None) };
+        if cursor.len() > CURSOR {
+            return Err(GateError::too_large("bytes of a cursor", CURSOR));
+        }
+        if !progress.cursors.insert(cursor.as_str().into()) {
+            return Err(malformed("gives a cursor for the second time"));
+        }
+        Ok(Some(cursor))
+    }
+}
+
+/// The members of a list's result.
+pub(super) struct Page<'a> {
+    /// An array.
+    pub(super) entries: Value<'a>,
+    pub(super) cursor: Option<String>,
+}
+
+impl<'a> Page<'a> {
+    /// Reads a list's result; what is wrong with it continues "the answer …".
+    pub(super) fn read(list: List, result: Value<'a>) -> Result<Page<'a>, &'static str> {
+        if result.get("resultType").is_some_and(|kind| kind.str().as_deref() != Some("complete")) {
+            return Err("is not complete");
+        }
+        let entries = result.get(list.member()).ok_or("has no list in it")?;
+        if entries.kind() != Kind::Array {
+            return Err("has something in the place of the list");
+        }
+        let cursor = match result.get("nextCursor") {
+            None => None,
+            // Some servers write null where they mean nothing.
+            Some(value) if value.kind() == Kind::Null => None,
+            Some(value) => Some(value.str().ok_or("has a cursor that is no string")?.into_owned()),
+        };
+        Ok(Page { entries, cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::parse_message;
+    use serde_json::{Value as Json, json};
+
+    /// Keeps the names of what it sees.
+    #[derive(Debug, Default)]
+    struct Names(Vec<(List, String)>);
+
+    impl Sight for Names {
+        fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+            self.0.push((list, entry.get("name").and_then(Value::str).unwrap_or_default().into_owned()));
+            Ok(())
+        }
+        fn server(&mut self, _item: Value<'_>) -> Result<bool, GateError> {
+            Ok(true)
+        }
+        fn restart(&mut self, list: List) {
+            self.0.retain(|(of, _)| *of != list);
+        }
+    }
+
+    fn requests(lines: &[u8]) -> Vec<Json> {
+        lines.split_inclusive(|&byte| byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect()
+    }
+
+    /// Answers a request by this result.
+    fn answer(walk: &mut Walk<Names>, numbers: &mut Numbers, request: &Json, result: &Json) -> Result<Step, GateError> {
+        let line = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result }).to_string();
+        let id = Id::Text(request["id"].as_str().unwrap().into());
+        let number = number(numbers.prefix(), &id).unwrap();
+        walk.answer(number, &parse_message(line.as_bytes()).unwrap(), numbers)
+    }
+
+    fn tools(names: &[&str], cursor: Option<&str>) -> Json {
+        let tools: Vec<Json> = names.iter().map(|name| json!({ "name": name })).collect();
+        match cursor {
+            Some(cursor) => json!({ "tools": tools, "nextCursor": cursor }),
+            None => json!({ "tools": tools, "nextCursor": null }),
+        }
+    }
+
+    fn begun(lists: &[List], meta: &[u8]) -> (Walk<Names>, Numbers, Vec<Json>) {
+        let mut numbers = Numbers::new(7);
+        let mut walk = Walk::new(Names::default(), lists.to_vec(), meta.to_vec());
+        let step = walk.start(&mut numbers);
+        assert_eq!(step.done, lists.is_empty());
+        let asked = requests(&step.send);
+        (walk, numbers, asked)
+    }
+
+    #[test]
+    fn all_lists_are_asked_for_at_once_and_every_page_in_turn() {
+        let (mut walk, mut numbers, asked) = begun(&List::ALL, b"");
+        let methods: Vec<&str> = asked.iter().map(|request| request["method"].as_str().unwrap()).collect();
+        assert_eq!(methods, ["tools/list", "prompts/list", "resources/templates/list", "resources/list"]);
+        let step = answer(&mut walk, &mut numbers, &asked[0], &tools(&["a", "b"], Some("\"1"))).unwrap();
+        let second = requests(&step.send);
+        assert_eq!(second[0]["params"], json!({ "cursor": "\"1" }));
+        assert!(!step.done);
+        for (request, member) in [(1, "prompts"), (2, "resourceTemplates"), (3, "resources")] {
+            let empty = json!({ member: [] });
+            assert!(!answer(&mut walk, &mut numbers, &asked[request], &empty).unwrap().done);
+        }
+        assert!(answer(&mut walk, &mut numbers, &second[0], &tools(&["c"], None)).unwrap().done);
+        let names: Vec<&str> = walk.sight.0.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_modern_request_carries_its_meta_beside_the_cursor() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Tools], br#"{"v":1}"#);
+        assert_eq!(asked[0]["params"], json!({ "_meta": { "v": 1 } }));
+        let step = answer(&mut walk, &mut numbers, &asked[0], &tools(&[], Some("x"))).unwrap();
+        assert_eq!(requests(&step.send)[0]["params"], json!({ "_meta": { "v": 1 }, "cursor": "x" }));
+    }
+
+    #[test]
+    fn a_cursor_for_the_second_time_and_one_that_never_ends_are_refused() {
+        let (mut walk, mut numbers, mut asked) = begun(&[List::Tools], b"");
+        for cursor in ["a", "b"] {
+            asked = requests(&answer(&mut walk, &mut numbers, &asked[0], &tools(&[], Some(cursor))).unwrap().send);
+        }
+        let error = answer(&mut walk, &mut numbers, &asked[0], &tools(&[], Some("a"))).unwrap_err();
+        assert!(matches!(error, GateError::Malformed { .. }), "{error}");
+
+        let (mut walk, mut numbers, mut asked) = begun(&[List::Tools], b"");
+        for page in 0..PAGES {
+            let result = tools(&[], Some(&page.to_string()));
+            asked = requests(&answer(&mut walk, &mut numbers, &asked[0], &result).unwrap().send);
+        }
+        let error = answer(&mut walk, &mut numbers, &asked[0], &tools(&[], None)).unwrap_err();
+        assert!(matches!(error, GateError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        let results = [
+            json!({}),
+            json!({ "tools": {} }),
+            json!({ "tools": [], "nextCursor": 1 }),
+            json!({ "tools": [], "resultType": "input_required" }),
+            json!({ "Tools": [] }),
+        ];
+        for result in results {
+            let (mut walk, mut numbers, asked) = begun(&[List::Tools], b"");
+            let error = answer(&mut walk, &mut numbers, &asked[0], &result).unwrap_err();
+            assert!(matches!(error, GateError::Malformed { .. }), "{result}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_changed_is_read_again_and_its_old_answers_do_not_count() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Tools, List::Prompts], b"");
+        let stale = requests(&answer(&mut walk, &mut numbers, &asked[0], &tools(&["old"], Some("1"))).unwrap().send);
+        let again = requests(&walk.changed(List::Tools, &mut numbers).unwrap().send);
+        assert_eq!(again[0]["params"], json!({}));
+        assert!(walk.sight.0.is_empty());
+        answer(&mut walk, &mut numbers, &stale[0], &tools(&["stale"], None)).unwrap();
+        assert!(walk.sight.0.is_empty());
+        answer(&mut walk, &mut numbers, &asked[1], &json!({ "prompts": [] })).unwrap();
+        assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["new"], None)).unwrap().done);
+        // After the end, too.
+        let again = requests(&walk.changed(List::Tools, &mut numbers).unwrap().send);
+        assert_eq!(walk.waits_for(), Some(List::Tools));
+        assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["newest"], None)).unwrap().done);
+        assert_eq!(walk.sight.0, [(List::Tools, "newest".to_owned())]);
+        assert!(walk.changed(List::Resources, &mut numbers).unwrap().send.is_empty(), "not part of this walk");
+    }
+
+    #[test]
+    fn a_storm_of_changes_ends() {
+        let (mut walk, mut numbers, _) = begun(&[List::Tools], b"");
+        let storm = (0..=RESTARTS).map(|_| walk.changed(List::Tools, &mut numbers)).find_map(Result::err);
+        assert!(matches!(storm, Some(GateError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_list_that_is_refused_counts_as_empty() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Prompts], b"");
+        let error = json!({ "code": -32603, "message": "x" });
+        let line = json!({ "jsonrpc": "2.0", "id": asked[0]["id"], "error": error }).to_string();
+        assert!(walk.answer(1, &parse_message(line.as_bytes()).unwrap(), &mut numbers).unwrap().done);
+        assert_eq!(walk.refused, [(List::Prompts, -32603)]);
+    }
+}
