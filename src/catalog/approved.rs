@@ -183,7 +183,7 @@ impl Approved {
     }
 
     /// Whether a namespace, as [`namespace`](fn@super::namespace) gives it for a resource, is one of those approved.
-    pub(super) fn allows_namespace(&self, namespace: &str) -> bool {
+    pub fn allows_namespace(&self, namespace: &str) -> bool {
         self.reaches.allow_namespace(namespace)
     }
 
@@ -259,6 +259,12 @@ impl<'a> EntryView<'a> {
     /// Its name; empty for the server.
     pub fn name(self) -> &'a str {
         self.approved.name(self.record)
+    }
+
+    /// The line of the lock on which its item begins, from 1.
+    pub fn line(self) -> usize {
+        let before = self.approved.text.get(..self.record.item.start).unwrap_or_default();
+        memchr::memchr_iter(b'\n', before).count() + 1
     }
 
     /// Its digest, as the lock says.

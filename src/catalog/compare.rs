@@ -118,11 +118,16 @@ impl<'a> Comparison<'a> {
     /// No object, or no `uri` that has a namespace.
     pub fn resource(&mut self, value: Value<'_>) -> Result<bool, ItemFault> {
         let namespace = resource_namespace(value)?;
-        let allowed = self.approved.allows_namespace(&namespace);
+        Ok(self.namespace(&namespace))
+    }
+
+    /// Takes a namespace, as a [`Catalog`](super::Catalog) keeps those of its resources; says whether it was approved.
+    pub fn namespace(&mut self, namespace: &str) -> bool {
+        let allowed = self.approved.allows_namespace(namespace);
         if !allowed {
-            self.namespaces.insert(namespace);
+            self.namespaces.insert(namespace.to_owned());
         }
-        Ok(allowed)
+        allowed
     }
 
     /// Compares the program that runs with the one that was approved.
