@@ -252,10 +252,11 @@ impl Shared {
             return Fate::Drop;
         }
         match state.stage {
-            Stage::Open => Fate::Pass,
-            _ if state.through => Fate::Pass,
+            // While the catalog is read, a question that the host can answer is one that was let through to it, even
+            // where the keeper has not come round to saying so: the server may wait for the answer before it goes on.
+            Stage::Open | Stage::Checking => Fate::Pass,
             Stage::Refused => Fate::Drop,
-            Stage::Shut | Stage::Checking | Stage::Releasing => self.hold(state, line),
+            Stage::Shut | Stage::Releasing => self.hold(state, line),
         }
     }
 
