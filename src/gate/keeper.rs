@@ -282,6 +282,9 @@ impl Keeper {
         {
             let mut state = self.shared.state();
             state.modern = true;
+            if state.only_modern() {
+                state.drop_questions();
+            }
             if let Some((id, _)) = probe {
                 state.asked.remove(id);
                 state.probe = None;

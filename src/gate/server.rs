@@ -7,7 +7,7 @@ use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
 use crate::json::Value;
 use crate::relay::{Id, Judge, Message, Refused, Verdict, parse_element, parse_message, salvage_id};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 /// The judge of the server's messages.
 #[derive(Debug)]
@@ -169,21 +169,25 @@ impl Shared {
             return Fate::Drop;
         }
         let checked = self.check(&mut state, asked, message);
-        let stage = state.stage;
         if !matches!(checked, Checked::Drifted(_) | Checked::Refused(_)) {
             state.asked.remove(id);
         }
-        drop(state);
-        match (checked, stage) {
+        match (checked, state.stage) {
             // Refusing answers every open request, this one too.
-            (Checked::Drifted(drift), _) => self.refuse_drift(drift),
-            (Checked::Refused(error), _) => self.refuse(error),
+            (Checked::Drifted(drift), _) => {
+                drop(state);
+                self.refuse_drift(drift);
+            }
+            (Checked::Refused(error), _) => {
+                drop(state);
+                self.refuse(error);
+            }
             (Checked::Same, Stage::Open) => return Fate::Pass,
             (Checked::Without(message), Stage::Open) => return Fate::Instead(message),
             (_, Stage::Refused) => {}
             // An answer from before this check, in the other era.
-            (Checked::Same, _) => return self.hold_for_host(line),
-            (Checked::Without(message), _) => return self.hold_for_host(&message),
+            (Checked::Same, _) => return self.hold_for_host(state, line),
+            (Checked::Without(message), _) => return self.hold_for_host(state, &message),
         }
         Fate::Drop
     }
@@ -224,7 +228,7 @@ impl Shared {
     /// A request of the server's.
     fn asks(&self, id: &Id, method: &str, line: &[u8]) -> Fate {
         let mut state = self.state();
-        if state.only_modern() && state.stage == Stage::Open {
+        if state.only_modern() {
             drop(state);
             self.note("the server sent a request, which this revision of the protocol does not have; dropped");
             return Fate::Drop;
@@ -247,8 +251,7 @@ impl Shared {
         if state.handshake.is_some() {
             self.tell(Event::Asks);
         }
-        drop(state);
-        self.hold_for_host(line)
+        self.hold_for_host(state, line)
     }
 
     fn tells(&self, method: &str, line: &[u8]) -> Fate {
@@ -268,15 +271,11 @@ impl Shared {
             }
             Stage::Open => Fate::Pass,
             _ if state.through => Fate::Pass,
-            Stage::Shut | Stage::Checking | Stage::Releasing => {
-                drop(state);
-                self.hold_for_host(line)
-            }
+            Stage::Shut | Stage::Checking | Stage::Releasing => self.hold_for_host(state, line),
         }
     }
 
-    fn hold_for_host(&self, line: &[u8]) -> Fate {
-        let mut state = self.state();
+    fn hold_for_host<'a>(&'a self, mut state: MutexGuard<'a, State>, line: &[u8]) -> Fate {
         match state.stage {
             Stage::Open => return Fate::Pass,
             Stage::Refused => return Fate::Drop,
