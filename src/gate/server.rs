@@ -2,18 +2,19 @@
 
 use super::lists::List;
 use super::page::{self, Checked};
-use super::shared::{Event, Shared};
+use super::shared::{Event, Shared, flat};
 use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
 use crate::json::Value;
 use crate::relay::{Id, Judge, Message, Refused, Verdict, parse_element, parse_message, salvage_id};
+use std::borrow::Cow;
 use std::sync::{Arc, MutexGuard};
 
 /// The judge of the server's messages.
 #[derive(Debug)]
 pub struct ServerJudge {
     shared: Arc<Shared>,
-    /// A batch taken apart, or a message without what was not approved.
+    /// A batch taken apart, or a message in another form than the server's.
     rewritten: Vec<u8>,
 }
 
@@ -21,25 +22,25 @@ pub struct ServerJudge {
 enum Fate {
     Pass,
     Drop,
-    /// The host gets this in its place, a message without a line feed.
+    /// The host gets this in its place, one message or several, without the last line feed.
     Instead(Vec<u8>),
 }
 
 impl Judge for ServerJudge {
     fn judge<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
-        let fate = match parse_message(line) {
-            Ok(Message::Batch(elements)) => return self.batch(elements),
-            Ok(message) => self.shared.of_server(&message, line),
-            Err(error) => self.shared.malformed_of_server(line, &error),
+        let flat = flat(line);
+        let fate = match parse_message(&flat) {
+            Ok(Message::Batch(elements)) => self.batch(elements),
+            Ok(message) => self.shared.of_server(&message, &flat),
+            Err(error) => self.shared.malformed_of_server(&flat, &error),
         };
-        match fate {
-            Fate::Pass => Verdict::Forward,
-            Fate::Drop => Verdict::Drop,
-            Fate::Instead(message) => {
-                self.rewritten = message;
-                Verdict::Replace(&self.rewritten)
-            }
-        }
+        self.rewritten = match (fate, flat) {
+            (Fate::Pass, Cow::Borrowed(_)) => return Verdict::Forward,
+            (Fate::Pass, Cow::Owned(line)) => line,
+            (Fate::Instead(message), _) => message,
+            (Fate::Drop, _) => return Verdict::Drop,
+        };
+        Verdict::Replace(&self.rewritten)
     }
 
     fn last_words(&mut self) -> Vec<u8> {
@@ -52,12 +53,12 @@ impl ServerJudge {
         ServerJudge { shared, rewritten: Vec::new() }
     }
 
-    fn batch(&mut self, elements: Value<'_>) -> Verdict<'_> {
+    fn batch(&self, elements: Value<'_>) -> Fate {
         let allowed = self.shared.state().batches;
         if !allowed {
             self.shared.note("the server sent a batch, which this revision of the protocol does not have; dropped");
         }
-        self.rewritten.clear();
+        let mut parts = Vec::new();
         for element in elements.elements() {
             let fate = match parse_element(element) {
                 Ok(message) if allowed => self.shared.of_server(&message, element.raw()),
@@ -69,12 +70,12 @@ impl ServerJudge {
                 Fate::Instead(message) => message,
                 Fate::Drop => continue,
             };
-            if !self.rewritten.is_empty() {
-                self.rewritten.push(b'\n');
+            if !parts.is_empty() {
+                parts.push(b'\n');
             }
-            self.rewritten.extend_from_slice(part);
+            parts.extend_from_slice(part);
         }
-        if self.rewritten.is_empty() { Verdict::Drop } else { Verdict::Replace(&self.rewritten) }
+        if parts.is_empty() { Fate::Drop } else { Fate::Instead(parts) }
     }
 }
 
