@@ -389,12 +389,15 @@ impl Keeper {
     fn walk_again(&self, lists: &[List]) -> Result<Option<Vec<u8>>, GateError> {
         let mut own = self.shared.own();
         let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return Ok(None) };
+        // At the start a list that was not offered is left alone, offered or not.
+        if self.is_settled() && !lists.iter().any(|list| walk.covers(*list)) {
+            return Ok(None);
+        }
         let mut send = Vec::new();
         for list in lists {
             send.append(&mut walk.changed(*list, numbers)?.send);
         }
-        // At the start a list that was not offered is left alone, offered or not.
-        Ok((!send.is_empty() || !self.is_settled()).then_some(send))
+        Ok(Some(send))
     }
 
     fn is_settled(&self) -> bool {
