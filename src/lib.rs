@@ -20,6 +20,7 @@
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
+pub mod approval;
 pub mod catalog;
 pub mod cli;
 pub mod command;

@@ -2,6 +2,7 @@
 
 use super::canonical::Scratch;
 use super::digest::Digest;
+use super::excerpt::Excerpt;
 use super::exempt::Exemption;
 use super::fault::ItemFault;
 use super::identity::{Approval, Identity};
@@ -62,10 +63,33 @@ impl Approved {
     /// Takes a lock's text. `origin` is the file's name, for messages.
     ///
     /// # Errors
-    /// As [`Lock::parse`], but for items that do not match their digests.
+    /// As [`Lock::parse`], but for what is inside the items.
     pub fn parse(text: Vec<u8>, origin: &Path) -> Result<Approved, LockError> {
+        if let Some(excerpt) = Excerpt::new(&text) {
+            let reader = Reader::new(&excerpt.text, origin);
+            // What is wrong is told of the whole text, where lines have their numbers.
+            if let Ok(parts) = reader.read() {
+                let place = |part: &[u8]| {
+                    let start = reader.offset(part);
+                    excerpt.original(start)..excerpt.original(start + part.len())
+                };
+                let parts = Approved::of(parts, place);
+                return Ok(parts.with(text, origin));
+            }
+        }
         let reader = Reader::new(&text, origin);
-        let Parts { identity, approval, entries, namespaces } = reader.read()?;
+        let parts = reader.read()?;
+        let approved = Approved::of(parts, |part| reader.offset(part)..reader.offset(part) + part.len());
+        Ok(approved.with(text, origin))
+    }
+
+    fn with(self, text: Vec<u8>, origin: &Path) -> Approved {
+        Approved { text, origin: origin.to_owned(), ..self }
+    }
+
+    /// Everything but the text and its origin. `place` tells where in the text an item stands.
+    fn of(parts: Parts<'_>, place: impl Fn(&[u8]) -> Range<usize>) -> Approved {
+        let Parts { identity, approval, entries, namespaces } = parts;
         let mut records = Vec::with_capacity(entries.len());
         let mut names = String::with_capacity(entries.iter().map(|part| part.name.len()).sum());
         let mut kinds = [const { 0..0 }; 4];
@@ -83,11 +107,10 @@ impl Approved {
                 reaches.add_template(&name);
             }
             by_digest.insert(digest, index);
-            let item = reader.offset(item.raw())..reader.offset(item.raw()) + item.raw().len();
-            records.push(Record { name: start..names.len(), digest, optional, exempt, item });
+            records.push(Record { name: start..names.len(), digest, optional, exempt, item: place(item.raw()) });
         }
-        let origin = origin.to_owned();
-        Ok(Approved { text, origin, identity, approval, records, kinds, names, by_digest, namespaces, reaches })
+        let (text, origin) = (Vec::new(), PathBuf::new());
+        Approved { text, origin, identity, approval, records, kinds, names, by_digest, namespaces, reaches }
     }
 
     /// Compares an element of a list result with what was approved; for [`Kind::Server`], the result of `initialize` or
@@ -105,23 +128,41 @@ impl Approved {
     /// As [`Approved::judge`].
     pub fn judge_with(&self, kind: Kind, item: Value<'_>, scratch: &mut Scratch) -> Result<Judgement, ItemFault> {
         item::with_item(kind, item, |item| {
-            let digest = item::digest(kind, item, &[], scratch)?;
-            let name = item::scratch_name(scratch);
-            // The digest covers kind and name. That an entry has the digest of another can only be in a lock that was made
-            // by hand; then the name decides.
-            if let Some(&index) = self.by_digest.get(&digest)
-                && let Some(record) = self.records.get(index).filter(|record| record.exempt.is_empty())
-                && self.is_kind(index, kind)
-                && self.name(record) == name
-            {
-                return Ok(Judgement::Same(index));
-            }
-            let Some(index) = self.find(kind, &name) else { return Ok(Judgement::Unknown) };
-            let Some(record) = self.records.get(index) else { return Ok(Judgement::Unknown) };
-            let digest =
-                if record.exempt.is_empty() { digest } else { item::digest(kind, item, &record.exempt, scratch)? };
-            Ok(if digest == record.digest { Judgement::Same(index) } else { Judgement::Changed(index) })
+            self.judge_from(kind, item.raw(), 0, scratch).map(|(judgement, _)| judgement)
         })
+    }
+
+    /// Judges the item that starts at an offset of a checked text; gives its end as well.
+    pub(super) fn judge_from(
+        &self,
+        kind: Kind,
+        text: &[u8],
+        start: usize,
+        scratch: &mut Scratch,
+    ) -> Result<(Judgement, usize), ItemFault> {
+        let (digest, end) = item::digest_from(kind, text, start, scratch)?;
+        let name = item::scratch_name(scratch);
+        // The digest covers kind and name. That an entry has the digest of another can only be in a lock that was made
+        // by hand; then the name decides.
+        if let Some(&index) = self.by_digest.get(&digest)
+            && let Some(record) = self.records.get(index).filter(|record| record.exempt.is_empty())
+            && self.is_kind(index, kind)
+            && self.name(record) == name
+        {
+            return Ok((Judgement::Same(index), end));
+        }
+        let Some((index, record)) = self.find(kind, &name).and_then(|index| Some((index, self.records.get(index)?)))
+        else {
+            return Ok((Judgement::Unknown, end));
+        };
+        let digest = if record.exempt.is_empty() {
+            digest
+        } else {
+            let item = item::reread(text.get(start..end).unwrap_or_default())?;
+            item::digest(kind, item, &record.exempt, scratch)?
+        };
+        let same = digest == record.digest;
+        Ok((if same { Judgement::Same(index) } else { Judgement::Changed(index) }, end))
     }
 
     /// Whether an item of this kind and name was approved.
@@ -142,7 +183,7 @@ impl Approved {
     }
 
     /// Whether a namespace, as [`namespace`](fn@super::namespace) gives it for a resource, is one of those approved.
-    pub(super) fn allows_namespace(&self, namespace: &str) -> bool {
+    pub fn allows_namespace(&self, namespace: &str) -> bool {
         self.reaches.allow_namespace(namespace)
     }
 
@@ -218,6 +259,12 @@ impl<'a> EntryView<'a> {
     /// Its name; empty for the server.
     pub fn name(self) -> &'a str {
         self.approved.name(self.record)
+    }
+
+    /// The line of the lock on which its item begins, from 1.
+    pub fn line(self) -> usize {
+        let before = self.approved.text.get(..self.record.item.start).unwrap_or_default();
+        memchr::memchr_iter(b'\n', before).count() + 1
     }
 
     /// Its digest, as the lock says.

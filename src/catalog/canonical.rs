@@ -59,6 +59,26 @@ struct Member {
     key_end: usize,
     /// Behind the comma after the value.
     end: usize,
+    /// The key's first eight bytes, the first highest, which mostly settle its order.
+    prefix: u64,
+    /// The key is ASCII without escapes, so that the order of its bytes is its order.
+    simple: bool,
+}
+
+impl Member {
+    /// Where the key stands in the output, without its quotes.
+    fn key(&self) -> Range<usize> {
+        self.start + 1..self.key_end
+    }
+
+    /// Orders by the keys, which are in `out`.
+    fn compare(&self, other: &Member, out: &[u8]) -> Ordering {
+        let of = |member: &Member| out.get(member.key()).unwrap_or_default();
+        if self.simple && other.simple {
+            return self.prefix.cmp(&other.prefix).then_with(|| of(self).cmp(of(other)));
+        }
+        compare(of(self), of(other))
+    }
 }
 
 /// What becomes of a part of an item that is exempted from the hash.
@@ -113,16 +133,22 @@ impl<'a, 's> Writer<'a, 's> {
     }
 
     /// Writes the one value that the text is.
-    pub(super) fn run(mut self) -> Result<(), ItemFault> {
-        self.space();
+    pub(super) fn run(self) -> Result<(), ItemFault> {
+        let length = self.text.len();
+        if self.run_from(0)? == length { Ok(()) } else { Err(ItemFault::NotChecked) }
+    }
+
+    /// Writes the value that starts at an offset of the text, which may go on behind it, and gives where it ends. Masks
+    /// are places in the whole text.
+    pub(super) fn run_from(mut self, start: usize) -> Result<usize, ItemFault> {
+        self.at = start;
         self.value(Place::Root, 0)?;
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(ItemFault::NotChecked) }
+        Ok(self.at)
     }
 
     fn value(&mut self, place: Place, depth: usize) -> Result<(), ItemFault> {
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.string().map(drop),
             Some(b'{') => self.object(place, depth),
             Some(b'[') => self.array(depth),
             Some(b't' | b'n') => self.literal(4),
@@ -146,7 +172,7 @@ impl<'a, 's> Writer<'a, 's> {
         let mut in_order = true;
         loop {
             let start = self.scratch.out.len();
-            self.string()?;
+            let escaped = self.string()?;
             let key_end = self.scratch.out.len() - 1;
             self.space();
             self.expect(b':')?;
@@ -154,12 +180,14 @@ impl<'a, 's> Writer<'a, 's> {
             self.scratch.out.push(b':');
             if self.member(place, start..key_end, inner)? {
                 self.scratch.out.push(b',');
-                let member = Member { start, key_end, end: self.scratch.out.len() };
-                if in_order && self.scratch.members.len() > first {
-                    let last = self.scratch.members.last().map_or(0..0, key);
-                    in_order = compare(self.written(last), self.written(key(&member))) == Ordering::Less;
+                let Scratch { out, members, .. } = &mut *self.scratch;
+                let key = out.get(start + 1..key_end).unwrap_or_default();
+                let (prefix, simple) = (prefix(key), !escaped && key.is_ascii());
+                let member = Member { start, key_end, end: out.len(), prefix, simple };
+                if in_order && members.len() > first {
+                    in_order = members.last().is_none_or(|last| last.compare(&member, out) == Ordering::Less);
                 }
-                self.scratch.members.push(member);
+                members.push(member);
             } else {
                 self.scratch.out.truncate(start);
             }
@@ -212,10 +240,9 @@ impl<'a, 's> Writer<'a, 's> {
     fn sort(&mut self, begin: usize, first: usize) -> Result<(), ItemFault> {
         let Scratch { out, members, sorted, .. } = &mut *self.scratch;
         let members = members.get_mut(first..).unwrap_or_default();
-        let of = |member: &Member| out.get(key(member)).unwrap_or_default();
-        members.sort_unstable_by(|a, b| compare(of(a), of(b)));
+        members.sort_unstable_by(|a, b| a.compare(b, out));
         // A checked text has no key twice. Were that ever untrue, the order would depend on the text's.
-        if members.windows(2).any(|pair| matches!(pair, [a, b] if of(a) == of(b))) {
+        if members.windows(2).any(|pair| matches!(pair, [a, b] if a.compare(b, out) == Ordering::Equal)) {
             return Err(ItemFault::NotChecked);
         }
         sorted.clear();
@@ -274,7 +301,8 @@ impl<'a, 's> Writer<'a, 's> {
         }
     }
 
-    fn string(&mut self) -> Result<(), ItemFault> {
+    /// Writes a string and says whether it had escapes.
+    fn string(&mut self) -> Result<bool, ItemFault> {
         if self.peek() != Some(b'"') {
             return Err(ItemFault::NotChecked);
         }
@@ -294,7 +322,7 @@ impl<'a, 's> Writer<'a, 's> {
             // Without escapes a checked string is in canonical spelling already: what had to be escaped would be.
             self.scratch.out.extend_from_slice(self.text.get(open..=end).unwrap_or_default());
         }
-        Ok(())
+        Ok(escaped)
     }
 
     fn literal(&mut self, length: usize) -> Result<(), ItemFault> {
@@ -348,9 +376,12 @@ impl<'a, 's> Writer<'a, 's> {
     }
 }
 
-/// Where a member's key stands in the output, without its quotes.
-fn key(member: &Member) -> Range<usize> {
-    member.start + 1..member.key_end
+/// A key's first eight bytes as a number, the first highest. Shorter keys are filled with zeros, which no key has.
+fn prefix(key: &[u8]) -> u64 {
+    if let Some(first) = key.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    key.iter().enumerate().fold(0, |prefix, (index, byte)| prefix | u64::from(*byte) << (56 - 8 * index))
 }
 
 /// The order of keys in canonical spelling: by UTF-16 code units of what they mean (RFC 8785, section 3.2.3).

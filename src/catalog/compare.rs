@@ -5,10 +5,10 @@ use super::canonical::Scratch;
 use super::drift::{self, Change, Drift, Subject};
 use super::fault::ItemFault;
 use super::identity::Identity;
-use super::item::{Item, Kind, scratch_name};
+use super::item::{Item, Kind, reread, scratch_name};
 use super::model::resource_namespace;
-use crate::json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::json::{self, Value};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 /// Takes items as they come and keeps those that differ.
 ///
@@ -55,25 +55,58 @@ impl<'a> Comparison<'a> {
     /// As [`Item::new`], and an item of a kind and name that came before.
     pub fn item(&mut self, kind: Kind, value: Value<'_>) -> Result<Judgement, ItemFault> {
         let judgement = self.approved.judge_with(kind, value, &mut self.scratch)?;
-        let twice = |scratch: &Scratch| ItemFault::Duplicate { kind, name: scratch_name(scratch).into_owned() };
-        match judgement {
-            Judgement::Same(index) | Judgement::Changed(index) => match self.seen.get_mut(index) {
+        self.note(kind, judgement, || Item::new(kind, value))
+    }
+
+    /// Takes all elements of a list, such as a result's `tools`, in one pass over its text: the fast way for many.
+    ///
+    /// # Errors
+    /// As [`Comparison::item`], and a value that is no list.
+    pub fn list(&mut self, kind: Kind, list: Value<'_>) -> Result<(), ItemFault> {
+        let text = list.raw();
+        if list.kind() != json::Kind::Array {
+            return Err(ItemFault::NotAList { kind });
+        }
+        let mut at = after_space(text, 1);
+        while text.get(at).is_some_and(|byte| *byte != b']') {
+            let (judgement, end) = self.approved.judge_from(kind, text, at, &mut self.scratch)?;
+            let item = text.get(at..end).unwrap_or_default();
+            let _noted = self.note(kind, judgement, || Item::new(kind, reread(item)?))?;
+            // Behind an element comes a comma or the closing bracket.
+            at = after_space(text, end);
+            if text.get(at) == Some(&b',') {
+                at = after_space(text, at + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind that an item came, and the item itself where it differs.
+    fn note(
+        &mut self,
+        kind: Kind,
+        judgement: Judgement,
+        item: impl FnOnce() -> Result<Item, ItemFault>,
+    ) -> Result<Judgement, ItemFault> {
+        if let Judgement::Same(index) | Judgement::Changed(index) = judgement {
+            match self.seen.get_mut(index) {
                 Some(seen) if !*seen => *seen = true,
-                _ => return Err(twice(&self.scratch)),
-            },
-            Judgement::Unknown => {}
+                _ => return Err(ItemFault::Duplicate { kind, name: scratch_name(&self.scratch).into_owned() }),
+            }
         }
         match judgement {
             Judgement::Same(_) => {}
             Judgement::Changed(index) => {
-                self.changed.insert(index, Item::new(kind, value)?);
+                self.changed.insert(index, item()?);
             }
             Judgement::Unknown => {
-                let item = Item::new(kind, value)?;
-                if self.added.contains_key(&(kind, item.name.clone())) {
-                    return Err(twice(&self.scratch));
+                let item = item()?;
+                match self.added.entry((kind, item.name.clone())) {
+                    btree_map::Entry::Vacant(place) => {
+                        place.insert(item);
+                    }
+                    btree_map::Entry::Occupied(_) => return Err(ItemFault::Duplicate { kind, name: item.name }),
                 }
-                self.added.insert((kind, item.name.clone()), item);
             }
         }
         Ok(judgement)
@@ -85,11 +118,16 @@ impl<'a> Comparison<'a> {
     /// No object, or no `uri` that has a namespace.
     pub fn resource(&mut self, value: Value<'_>) -> Result<bool, ItemFault> {
         let namespace = resource_namespace(value)?;
-        let allowed = self.approved.allows_namespace(&namespace);
+        Ok(self.namespace(&namespace))
+    }
+
+    /// Takes a namespace, as a [`Catalog`](super::Catalog) keeps those of its resources; says whether it was approved.
+    pub fn namespace(&mut self, namespace: &str) -> bool {
+        let allowed = self.approved.allows_namespace(namespace);
         if !allowed {
-            self.namespaces.insert(namespace);
+            self.namespaces.insert(namespace.to_owned());
         }
-        Ok(allowed)
+        allowed
     }
 
     /// Compares the program that runs with the one that was approved.
@@ -130,4 +168,10 @@ impl<'a> Comparison<'a> {
         debug_assert!(changes.iter().all(|change| change.subject != Subject::Server || change.name.is_empty()));
         Drift { changes }
     }
+}
+
+/// The first offset from `at` on that is no white space.
+fn after_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count()
 }

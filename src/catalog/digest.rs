@@ -55,22 +55,31 @@ impl FromStr for Digest {
             return Err(NotADigest);
         }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            let [high, low] = pair else { return Err(NotADigest) };
-            *byte = (value(*high)? << 4) | value(*low)?;
+        let (pairs, _) = digits.as_bytes().as_chunks::<2>();
+        let mut wrong = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let [high, low] = [high, low].map(|digit| VALUES.get(usize::from(*digit)).copied().unwrap_or(WRONG));
+            wrong |= high | low;
+            *byte = (high << 4) | low;
         }
-        Ok(Digest(bytes))
+        if wrong & WRONG == 0 { Ok(Digest(bytes)) } else { Err(NotADigest) }
     }
 }
 
-/// Upper case is refused: a digest has one spelling.
-fn value(digit: u8) -> Result<u8, NotADigest> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(NotADigest),
-    }
-}
+/// What stands for a byte that is no digit.
+const WRONG: u8 = 0x80;
+
+/// The value of each byte as a digit. Upper case has none: a digest has one spelling.
+const VALUES: [u8; 256] = {
+    let mut values = [WRONG; 256];
+    let (_, rest) = values.split_at_mut(b'0' as usize);
+    let (digits, rest) = rest.split_at_mut(10);
+    digits.copy_from_slice(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let (_, rest) = rest.split_at_mut((b'a' - b'9') as usize - 1);
+    let (letters, _) = rest.split_at_mut(6);
+    letters.copy_from_slice(&[10, 11, 12, 13, 14, 15]);
+    values
+};
 
 /// SHA-256 over a domain and parts that each carry their length, so that no two different sequences of parts feed it the
 /// same bytes. Small parts are gathered first: feeding the hash costs more than copying them.

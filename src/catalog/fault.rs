@@ -20,6 +20,12 @@ pub enum ItemFault {
         /// What should have been one, with its article.
         what: &'static str,
     },
+    /// A list result whose list is none.
+    #[error("what should be a list of {kind}s is none")]
+    NotAList {
+        /// What should be in it.
+        kind: Kind,
+    },
     /// The member that an item is known by is missing or is no string.
     #[error("a {kind} has no text `{member}`")]
     NoName {

@@ -148,15 +148,26 @@ pub(super) fn digest(
     scratch: &mut Scratch,
 ) -> Result<Digest, ItemFault> {
     let masks = if exempt.is_empty() { Vec::new() } else { exempt::masks(value, exempt, exempt::Style::Hashed) };
-    form(kind, value, &masks, false, scratch)?;
-    let name = scratch_name(scratch);
-    Ok(hash(DOMAIN, kind, name.as_bytes(), &scratch.out))
+    form(kind, value.raw(), 0, &masks, false, scratch)?;
+    Ok(hash(DOMAIN, kind, scratch_name(scratch).as_bytes(), &scratch.out))
+}
+
+/// The digest, with nothing exempted, of the item that starts at an offset of a checked text, and where it ends: finding
+/// its end first would be a second way through it.
+pub(super) fn digest_from(
+    kind: Kind,
+    text: &[u8],
+    start: usize,
+    scratch: &mut Scratch,
+) -> Result<(Digest, usize), ItemFault> {
+    let end = form(kind, text, start, &[], false, scratch)?;
+    Ok((hash(DOMAIN, kind, scratch_name(scratch).as_bytes(), &scratch.out), end))
 }
 
 /// The digest of everything but the name.
 pub(super) fn body_digest(kind: Kind, value: Value<'_>) -> Result<Digest, ItemFault> {
     let mut scratch = Scratch::default();
-    form(kind, value, &[], true, &mut scratch)?;
+    form(kind, value.raw(), 0, &[], true, &mut scratch)?;
     Ok(hash(BODY_DOMAIN, kind, b"", &scratch.out))
 }
 
@@ -165,23 +176,30 @@ pub(super) fn body_digest(kind: Kind, value: Value<'_>) -> Result<Digest, ItemFa
 pub(super) fn comparable(kind: Kind, value: Value<'_>, exempt: &[Exemption]) -> Result<Vec<u8>, ItemFault> {
     let masks = exempt::masks(value, exempt, exempt::Style::Shown);
     let mut scratch = Scratch::default();
-    form(kind, value, &masks, false, &mut scratch)?;
+    form(kind, value.raw(), 0, &masks, false, &mut scratch)?;
     Ok(scratch.out)
 }
 
-/// Writes the form that is hashed into `scratch`.
-fn form(kind: Kind, value: Value<'_>, masks: &[Mask], nameless: bool, scratch: &mut Scratch) -> Result<(), ItemFault> {
+/// Writes the form that is hashed into `scratch` and gives the item's end in the text.
+fn form(
+    kind: Kind,
+    text: &[u8],
+    start: usize,
+    masks: &[Mask],
+    nameless: bool,
+    scratch: &mut Scratch,
+) -> Result<usize, ItemFault> {
+    if text.get(start) != Some(&b'{') {
+        return Err(ItemFault::NotAnObject { what: kind.article() });
+    }
     scratch.clear();
     let key = kind.key();
     let name = key.unwrap_or_default().as_bytes();
     let rules = Rules { name, defaults: kind == Kind::Tool, nameless, masks };
-    Writer::new(value.raw(), scratch, rules).run()?;
-    if value.kind() != json::Kind::Object {
-        return Err(ItemFault::NotAnObject { what: kind.article() });
-    }
+    let end = Writer::new(text, scratch, rules).run_from(start)?;
     match key {
         Some(member) if scratch.name.first() != Some(&b'"') => Err(ItemFault::NoName { kind, member }),
-        _ => Ok(()),
+        _ => Ok(end),
     }
 }
 

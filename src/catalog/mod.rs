@@ -25,6 +25,7 @@ mod digest;
 mod drift;
 mod edit;
 mod edits;
+mod excerpt;
 mod exempt;
 mod fault;
 mod file;

@@ -3,10 +3,9 @@
 use super::output::{Failed, IoFailed};
 use super::prepare::{Called, Prepared};
 use super::{TargetArgs, gate};
-use crate::catalog::Approved;
+use crate::catalog::{Approved, Identity};
 use crate::config::{GateGrants, Sourced, Tier};
 use crate::facts::{PrivateDirectory, private_directory};
-use crate::identity::Identity;
 use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
 use crate::sys::fd;
 use crate::sys::signal::SignalFd;

@@ -2,6 +2,7 @@
 
 use super::TargetArgs;
 use super::output::Failed;
+use crate::catalog::Identity;
 use crate::command::{self, Context, Resolved, Runtime};
 use crate::config::{
     Flags, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables, load_flags_only,
@@ -9,7 +10,7 @@ use crate::config::{
 };
 use crate::config::{Kind, Layers, Protected};
 use crate::facts;
-use crate::identity::{self, Hashes, Identity};
+use crate::identity::{self, Hashes};
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
@@ -109,7 +110,7 @@ impl Prepared {
 
     /// What the server is known by. Hashes what is launched.
     pub(super) fn called(&self) -> Called {
-        let identity = Identity::of(self.written.clone(), &self.command, &Hashes::new(self.loc.hashes()));
+        let identity = identity::identity(self.written.clone(), &self.command, &Hashes::new(self.loc.hashes()));
         Called { key: self.key.clone(), record: self.loc.drift_record(&self.key), identity }
     }
 

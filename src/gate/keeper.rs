@@ -387,10 +387,12 @@ impl Keeper {
 
     /// Begins lists of the walk under way again and gives what to send; `None` where it does not cover them all.
     fn walk_again(&self, lists: &[List]) -> Result<Option<Vec<u8>>, GateError> {
+        // Never asked for while `own` is locked: the judges lock in the other order.
+        let settled = self.is_settled();
         let mut own = self.shared.own();
         let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return Ok(None) };
         // At the start a list that was not offered is left alone, offered or not.
-        if self.is_settled() && !lists.iter().any(|list| walk.covers(*list)) {
+        if settled && !lists.iter().any(|list| walk.covers(*list)) {
             return Ok(None);
         }
         let mut send = Vec::new();
@@ -427,6 +429,7 @@ impl Keeper {
             drift.changes.retain(|change| lists.iter().any(|list| is_of(change.subject, *list)));
         }
         if drift.is_empty() {
+            self.shared.own().pages.remember(walk.pages);
             return Ok(());
         }
         if self.shared.settings.quarantine {

@@ -199,7 +199,18 @@ impl Shared {
         let Some(approved) = self.approved.get() else { return Checked::Same };
         let quarantine = self.settings.quarantine;
         match asked {
-            Asked::List(list) => page::list(approved, list, id, *result, &mut state.blocked, quarantine),
+            Asked::List(list) => {
+                let mut own = self.own();
+                let known = result.get(list.member()).map(|entries| own.pages.hash(entries));
+                if state.blocked.is_empty() && known.is_some_and(|hash| own.pages.is_known(list, hash)) {
+                    return Checked::Same;
+                }
+                let checked = page::list(approved, list, id, *result, &mut state.blocked, quarantine);
+                if matches!(checked, Checked::Same) {
+                    own.pages.remember(known.map(|hash| (list, hash)));
+                }
+                checked
+            }
             Asked::Discover => page::server(approved, id, *result, quarantine),
             Asked::Initialize { .. } | Asked::Other => Checked::Same,
         }
@@ -212,8 +223,8 @@ impl Shared {
             own.discover = None;
             return self.tell(Event::Discovered(line.to_vec()));
         }
-        let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return };
-        match walk.answer(number, message, numbers) {
+        let super::shared::Own { numbers, walk: Some(walk), pages, .. } = &mut *own else { return };
+        match walk.answer(number, message, numbers, pages) {
             Ok(step) => {
                 if !step.send.is_empty() {
                     self.tell(Event::Send(step.send));

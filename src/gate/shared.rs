@@ -2,7 +2,7 @@
 
 use super::error::GateError;
 use super::state::{Asked, Held, Stage, State};
-use super::walk::{Numbers, Walk};
+use super::walk::{Numbers, Pages, Walk};
 use super::{Settings, answer, sight::Seen};
 use crate::catalog::{Approved, Drift, Kind};
 use crate::diagnose::{Diagnose, printable};
@@ -50,6 +50,8 @@ pub(super) struct Own {
     /// Our `server/discover`.
     pub(super) discover: Option<u64>,
     pub(super) walk: Option<Walk<Seen>>,
+    /// Pages that were seen to be approved.
+    pub(super) pages: Pages,
 }
 
 /// Everything that is shared.
@@ -83,7 +85,7 @@ impl Shared {
             settings,
             approved: known,
             prefix: numbers.prefix().to_owned(),
-            own: Mutex::new(Own { numbers, discover: None, walk: None }),
+            own: Mutex::new(Own { numbers, discover: None, walk: None, pages: Pages::default() }),
             refusal: OnceLock::new(),
             events,
             state: Mutex::new(State::new()),

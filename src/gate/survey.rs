@@ -4,7 +4,7 @@ use super::error::GateError;
 use super::keeper::{META, is_description, offered};
 use super::lists::List;
 use super::sight::Sight;
-use super::walk::{Numbers, Step, Walk, number};
+use super::walk::{Numbers, Pages, Step, Walk, number};
 use super::{Era, answer};
 use crate::catalog::Catalog;
 use crate::diagnose::printable;
@@ -134,6 +134,7 @@ struct Talk {
     outgoing: SyncSender<Vec<u8>>,
     incoming: Receiver<Vec<u8>>,
     numbers: Numbers,
+    pages: Pages,
     timeout: Duration,
     notes: Vec<String>,
 }
@@ -180,7 +181,7 @@ impl Talk {
             })
             .map_err(io)?;
         let numbers = Numbers::new(RandomState::new().build_hasher().finish());
-        Ok(Talk { outgoing, incoming, numbers, timeout, notes: Vec::new() })
+        Ok(Talk { outgoing, incoming, numbers, pages: Pages::default(), timeout, notes: Vec::new() })
     }
 
     fn send(&self, line: Vec<u8>) -> Result<(), GateError> {
@@ -228,7 +229,7 @@ impl Talk {
                 }
                 Heard::Answer(number, line) => match parse_message(&line) {
                     Ok(message) => {
-                        let step = walk.answer(number, &message, &mut self.numbers)?;
+                        let step = walk.answer(number, &message, &mut self.numbers, &self.pages)?;
                         done |= step.done;
                         step
                     }

@@ -10,6 +10,7 @@ use super::{answer, sight::Sight};
 use crate::json::{self, Kind, Value};
 use crate::relay::{Id, Message};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 /// The most pages of one list.
 const PAGES: usize = 1_000;
@@ -78,6 +79,33 @@ struct Progress {
     entries: usize,
 }
 
+/// Recognises pages that were seen to be approved, by a keyed hash (SipHash) of their entries: the server cannot know the
+/// key, so it cannot make another page of the same hash.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    key: RandomState,
+    known: HashSet<(List, u64)>,
+}
+
+impl Pages {
+    /// The most pages that are remembered.
+    const MOST: usize = 4096;
+
+    /// What a page is known by.
+    pub(super) fn hash(&self, entries: Value<'_>) -> u64 {
+        self.key.hash_one(entries.raw())
+    }
+
+    pub(super) fn is_known(&self, list: List, hash: u64) -> bool {
+        self.known.contains(&(list, hash))
+    }
+
+    pub(super) fn remember(&mut self, pages: impl IntoIterator<Item = (List, u64)>) {
+        let room = Pages::MOST.saturating_sub(self.known.len());
+        self.known.extend(pages.into_iter().take(room));
+    }
+}
+
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct Walk<S> {
@@ -85,6 +113,8 @@ pub(super) struct Walk<S> {
     pub(super) sight: S,
     /// Lists that were answered by an error and so count as empty, with its code.
     pub(super) refused: Vec<(List, i64)>,
+    /// Every page, by its hash.
+    pub(super) pages: Vec<(List, u64)>,
     lists: Vec<List>,
     open: [Option<Progress>; 4],
     /// `_meta` of every request, a JSON object; empty in the legacy era.
@@ -97,7 +127,7 @@ impl<S: Sight> Walk<S> {
     /// A walk of these lists. `meta` is the `_meta` object that every request carries, or empty.
     pub(super) fn new(sight: S, lists: Vec<List>, meta: Vec<u8>) -> Walk<S> {
         let open = [const { None }; 4];
-        Walk { sight, refused: Vec::new(), lists, open, meta, bytes: 0, restarts: 0 }
+        Walk { sight, refused: Vec::new(), pages: Vec::new(), lists, open, meta, bytes: 0, restarts: 0 }
     }
 
     /// The requests for all first pages.
@@ -115,6 +145,7 @@ impl<S: Sight> Walk<S> {
         number: u64,
         message: &Message<'_>,
         numbers: &mut Numbers,
+        pages: &Pages,
     ) -> Result<Step, GateError> {
         let of_number = |list: &&List| self.progress(**list).is_some_and(|progress| progress.number == number);
         let Some(list) = self.lists.iter().find(of_number).copied() else { return Ok(Step::default()) };
@@ -122,7 +153,7 @@ impl<S: Sight> Walk<S> {
         match message {
             _ if self.progress(list).is_some_and(|progress| progress.stale) => step.send = self.again(list, numbers)?,
             Message::Response { result, .. } => {
-                if let Some(cursor) = self.page(list, *result)? {
+                if let Some(cursor) = self.page(list, *result, pages)? {
                     step.send = self.ask(list, Some(&cursor), numbers);
                 } else {
                     self.close(list);
@@ -218,7 +249,7 @@ impl<S: Sight> Walk<S> {
     }
 
     /// Takes one page and gives the cursor of the next.
-    fn page(&mut self, list: List, result: Value<'_>) -> Result<Option<String>, GateError> {
+    fn page(&mut self, list: List, result: Value<'_>, pages: &Pages) -> Result<Option<String>, GateError> {
         self.bytes += result.raw().len();
         if self.bytes > BYTES {
             return Err(GateError::too_large("bytes of catalog", BYTES));
@@ -237,6 +268,7 @@ impl<S: Sight> Walk<S> {
             }
             self.sight.entry(list, entry)?;
         }
+        self.pages.push((list, pages.hash(members.entries)));
         let Some(cursor) = members.cursor else { return Ok(None) };
         if cursor.len() > CURSOR {
             return Err(GateError::too_large("bytes of a cursor", CURSOR));
@@ -307,7 +339,7 @@ mod tests {
         let line = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result }).to_string();
         let id = Id::Text(request["id"].as_str().unwrap().into());
         let number = number(numbers.prefix(), &id).unwrap();
-        walk.answer(number, &parse_message(line.as_bytes()).unwrap(), numbers)
+        walk.answer(number, &parse_message(line.as_bytes()).unwrap(), numbers, &Pages::default())
     }
 
     fn tools(names: &[&str], cursor: Option<&str>) -> Json {
@@ -435,7 +467,9 @@ mod tests {
         let (mut walk, mut numbers, asked) = begun(&[List::Prompts], b"");
         let error = json!({ "code": -32603, "message": "x" });
         let line = json!({ "jsonrpc": "2.0", "id": asked[0]["id"], "error": error }).to_string();
-        assert!(walk.answer(1, &parse_message(line.as_bytes()).unwrap(), &mut numbers).unwrap().done);
+        assert!(
+            walk.answer(1, &parse_message(line.as_bytes()).unwrap(), &mut numbers, &Pages::default()).unwrap().done
+        );
         assert_eq!(walk.refused, [(List::Prompts, -32603)]);
     }
 }

@@ -9,8 +9,9 @@ mod place;
 pub use hashes::{Hashes, sha256_of};
 pub use place::{IdentityError, keep_from_server, real_path};
 
+use crate::catalog::{Digest, FilePin, Identity};
 use crate::command::Resolved;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -42,36 +43,47 @@ pub fn command_key(argv: &[OsString], entry: Option<&Path>, cwd: &Path) -> Strin
     key
 }
 
-/// What was launched: the command as it was written, and the files behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The profile's `command`, or what was typed.
-    pub command: Vec<String>,
-    /// The file that holds the server's own code.
-    pub entry: Option<Pinned>,
-    /// The interpreter of the entry.
-    pub interpreter: Option<Pinned>,
+/// Hashes what a command leads to. A file that cannot be read (a program may be executable and no more) is left out:
+/// where it was pinned, that is a difference.
+#[must_use]
+pub fn identity(command: Vec<String>, resolved: &Resolved, hashes: &Hashes) -> Identity {
+    let pin = |path: &Option<PathBuf>| {
+        let path = path.as_ref()?;
+        let sha256 = Digest(hashes.of(path).ok()?);
+        Some(FilePin { path: path.to_string_lossy().into_owned(), sha256 })
+    };
+    Identity { command, entry: pin(&resolved.entry), interpreter: pin(&resolved.interpreter) }
 }
 
-/// A file and its SHA-256.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
-    /// Where it was found; it may lie elsewhere on another machine.
-    pub path: PathBuf,
-    /// Of its contents.
-    pub sha256: [u8; 32],
+/// What a run compares: the command's words and what is in the server's file. Where that file lies is this machine's
+/// affair, since locks are shared; so is the interpreter, which every update of the system changes. Both are taken from
+/// what was approved.
+#[must_use]
+pub fn for_run(approved: &Identity, now: &Identity) -> Identity {
+    Identity {
+        command: now.command.clone(),
+        entry: same_place(&approved.entry, &now.entry),
+        interpreter: approved.interpreter.clone(),
+    }
 }
 
-impl Identity {
-    /// Hashes what a command leads to. A file that cannot be read (a program may be executable and no more) is left out:
-    /// where it was pinned, that is a difference.
-    #[must_use]
-    pub fn of(command: Vec<String>, resolved: &Resolved, hashes: &Hashes) -> Identity {
-        let pin = |path: &Option<PathBuf>| {
-            let path = path.clone()?;
-            hashes.of(&path).ok().map(|sha256| Pinned { path, sha256 })
-        };
-        Identity { command, entry: pin(&resolved.entry), interpreter: pin(&resolved.interpreter) }
+/// Whether anything that was pinned is another now, the interpreter included. Paths do not count.
+#[must_use]
+pub fn differs(approved: &Identity, now: &Identity) -> bool {
+    for_run(approved, now) != *approved || interpreter_differs(approved, now)
+}
+
+/// Whether the interpreter is another than the one that was approved.
+#[must_use]
+pub fn interpreter_differs(approved: &Identity, now: &Identity) -> bool {
+    same_place(&approved.interpreter, &now.interpreter) != approved.interpreter
+}
+
+/// The file now, at the approved path if it is the same file.
+fn same_place(approved: &Option<FilePin>, now: &Option<FilePin>) -> Option<FilePin> {
+    match (approved, now) {
+        (Some(then), Some(now)) if then.sha256 == now.sha256 => Some(then.clone()),
+        _ => now.clone(),
     }
 }
 
@@ -112,5 +124,56 @@ mod tests {
         assert_eq!(key("server.js", "one"), key("../one/server.js", "one"));
         let whole = root.join("one/server.js");
         assert_eq!(key("server.js", "one"), key(whole.to_str().unwrap(), "one"));
+    }
+
+    #[test]
+    fn what_was_pinned_is_compared_and_where_it_lies_is_not() {
+        let pin = |path: &str, of: &str| Some(FilePin { path: path.into(), sha256: Digest::of_bytes(of.as_bytes()) });
+        let identity = |command: &str, entry, interpreter| Identity {
+            command: command.split(' ').map(str::to_owned).collect(),
+            entry,
+            interpreter,
+        };
+        let approved = identity("node s.js", pin("/home/a/s.js", "1"), pin("/usr/bin/node", "n"));
+        let drifts = |now: &Identity| for_run(&approved, now) != approved;
+        let elsewhere = identity("node s.js", pin("/ci/s.js", "1"), pin("/opt/node", "n"));
+        assert!(!drifts(&elsewhere) && !differs(&approved, &elsewhere));
+        let updated = identity("node s.js", pin("/home/a/s.js", "1"), pin("/usr/bin/node", "m"));
+        assert!(!drifts(&updated) && differs(&approved, &updated) && interpreter_differs(&approved, &updated));
+        for other in [
+            identity("node s.js --more", pin("/home/a/s.js", "1"), pin("/usr/bin/node", "n")),
+            identity("node s.js", pin("/home/a/s.js", "2"), pin("/usr/bin/node", "n")),
+            identity("node s.js", None, pin("/usr/bin/node", "n")),
+        ] {
+            assert!(drifts(&other) && differs(&approved, &other), "{other:?}");
+        }
+        let unpinned = identity("x", None, None);
+        assert!(
+            for_run(&unpinned, &identity("x", pin("/x", "1"), None)) != unpinned,
+            "a file that was not there before"
+        );
+        assert!(differs(&unpinned, &identity("x", None, pin("/n", "n"))));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_hashed_is_not_pinned() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.js");
+        std::fs::write(&file, "1").unwrap();
+        let resolved = |entry: &Path, interpreter: Option<&Path>| Resolved {
+            program: "/x".into(),
+            argv: Vec::new(),
+            server_args: Vec::new(),
+            runtime: crate::command::Runtime::Node,
+            grants: Vec::new(),
+            path_dirs: Vec::new(),
+            entry: Some(entry.into()),
+            interpreter: interpreter.map(Path::to_path_buf),
+            trail: Vec::new(),
+        };
+        let hashes = Hashes::new(dir.path().join("hashes"));
+        let made = identity(vec!["x".into()], &resolved(&file, Some(dir.path())), &hashes);
+        assert_eq!(made.entry.unwrap().sha256, Digest::of_bytes(b"1"));
+        assert_eq!(made.interpreter, None);
     }
 }
