@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::lists::List;
-use super::shared::{Event, Shared, id_of, modern_meta, register};
+use super::shared::{Event, Shared, flat, id_of, modern_meta, register};
 use super::state::{Asked, Stage, State};
 use crate::catalog::Kind;
 use crate::json::Value;
@@ -14,13 +14,15 @@ use std::sync::{Arc, MutexGuard};
 #[derive(Debug)]
 pub struct HostJudge {
     shared: Arc<Shared>,
-    /// A batch, taken apart.
-    parts: Vec<u8>,
+    /// A batch taken apart, or a message in another form than the host's.
+    rewritten: Vec<u8>,
 }
 
 /// What becomes of a message.
 enum Fate {
     Pass,
+    /// The server gets this in its place, one message or several, without the last line feed.
+    Instead(Vec<u8>),
     /// It goes nowhere; the sender is answered by this.
     Answer(Vec<u8>),
     Drop,
@@ -33,35 +35,38 @@ fn refused(id: &Id, code: i64, message: &str, reason: &str) -> Fate {
 
 impl Judge for HostJudge {
     fn judge<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
-        let fate = match parse_message(line) {
-            Ok(Message::Batch(elements)) => return self.batch(elements),
-            Ok(message) => self.shared.of_host(&message, line),
+        let flat = flat(line);
+        let fate = match parse_message(&flat) {
+            Ok(Message::Batch(elements)) => self.batch(elements),
+            Ok(message) => self.shared.of_host(&message, &flat),
             Err(Refused::Empty) => Fate::Drop,
-            Err(error) => self.shared.malformed(line, &error),
+            Err(error) => self.shared.malformed(&flat, &error),
         };
-        match fate {
-            Fate::Pass => Verdict::Forward,
-            Fate::Drop => Verdict::Drop,
-            Fate::Answer(line) => {
+        self.rewritten = match (fate, flat) {
+            (Fate::Pass, Cow::Borrowed(_)) => return Verdict::Forward,
+            (Fate::Pass, Cow::Owned(line)) => line,
+            (Fate::Instead(parts), _) => parts,
+            (Fate::Answer(line), _) => {
                 self.shared.to_host(&line);
-                Verdict::Drop
+                return Verdict::Drop;
             }
-        }
+            (Fate::Drop, _) => return Verdict::Drop,
+        };
+        Verdict::Replace(&self.rewritten)
     }
 }
 
 impl HostJudge {
     pub(super) fn new(shared: Arc<Shared>) -> HostJudge {
-        HostJudge { shared, parts: Vec::new() }
+        HostJudge { shared, rewritten: Vec::new() }
     }
 
-    fn batch(&mut self, elements: Value<'_>) -> Verdict<'_> {
+    fn batch(&self, elements: Value<'_>) -> Fate {
         if !self.shared.state().batches {
             let message = "mcpjail: this revision of the protocol has no batches";
-            self.shared.to_host(&answer::error(None, answer::INVALID_REQUEST, message, "bad-message"));
-            return Verdict::Drop;
+            return Fate::Answer(answer::error(None, answer::INVALID_REQUEST, message, "bad-message"));
         }
-        self.parts.clear();
+        let mut parts = Vec::new();
         let mut answers = Vec::new();
         for element in elements.elements() {
             let fate = match parse_element(element) {
@@ -70,17 +75,17 @@ impl HostJudge {
             };
             match fate {
                 Fate::Pass => {
-                    if !self.parts.is_empty() {
-                        self.parts.push(b'\n');
+                    if !parts.is_empty() {
+                        parts.push(b'\n');
                     }
-                    self.parts.extend_from_slice(element.raw());
+                    parts.extend_from_slice(element.raw());
                 }
                 Fate::Answer(mut line) => answers.append(&mut line),
-                Fate::Drop => {}
+                Fate::Instead(_) | Fate::Drop => {}
             }
         }
         self.shared.to_host(&answers);
-        if self.parts.is_empty() { Verdict::Drop } else { Verdict::Replace(&self.parts) }
+        if parts.is_empty() { Fate::Drop } else { Fate::Instead(parts) }
     }
 }
 
@@ -160,7 +165,7 @@ impl Shared {
             match self.open(&mut self.state(), line) {
                 Fate::Pass => to_server.extend_from_slice(line),
                 Fate::Answer(mut answer) => to_host.append(&mut answer),
-                Fate::Drop => {}
+                Fate::Instead(_) | Fate::Drop => {}
             }
         }
         (to_server, to_host)
@@ -252,10 +257,11 @@ impl Shared {
             return Fate::Drop;
         }
         match state.stage {
-            Stage::Open => Fate::Pass,
-            _ if state.through => Fate::Pass,
+            // While the catalog is read, a question that the host can answer is one that was let through to it, even
+            // where the keeper has not come round to saying so: the server may wait for the answer before it goes on.
+            Stage::Open | Stage::Checking => Fate::Pass,
             Stage::Refused => Fate::Drop,
-            Stage::Shut | Stage::Checking | Stage::Releasing => self.hold(state, line),
+            Stage::Shut | Stage::Releasing => self.hold(state, line),
         }
     }
 

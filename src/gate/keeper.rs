@@ -282,6 +282,9 @@ impl Keeper {
         {
             let mut state = self.shared.state();
             state.modern = true;
+            if state.only_modern() {
+                state.drop_questions();
+            }
             if let Some((id, _)) = probe {
                 state.asked.remove(id);
                 state.probe = None;
@@ -388,12 +391,15 @@ impl Keeper {
         let settled = self.is_settled();
         let mut own = self.shared.own();
         let super::shared::Own { numbers, walk: Some(walk), .. } = &mut *own else { return Ok(None) };
+        // At the start a list that was not offered is left alone, offered or not.
+        if settled && !lists.iter().any(|list| walk.covers(*list)) {
+            return Ok(None);
+        }
         let mut send = Vec::new();
         for list in lists {
             send.append(&mut walk.changed(*list, numbers)?.send);
         }
-        // At the start a list that was not offered is left alone, offered or not.
-        Ok((!send.is_empty() || !settled).then_some(send))
+        Ok(Some(send))
     }
 
     fn is_settled(&self) -> bool {

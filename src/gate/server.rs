@@ -2,18 +2,19 @@
 
 use super::lists::List;
 use super::page::{self, Checked};
-use super::shared::{Event, Shared};
+use super::shared::{Event, Shared, flat};
 use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
 use crate::json::Value;
 use crate::relay::{Id, Judge, Message, Refused, Verdict, parse_element, parse_message, salvage_id};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, MutexGuard};
 
 /// The judge of the server's messages.
 #[derive(Debug)]
 pub struct ServerJudge {
     shared: Arc<Shared>,
-    /// A batch taken apart, or a message without what was not approved.
+    /// A batch taken apart, or a message in another form than the server's.
     rewritten: Vec<u8>,
 }
 
@@ -21,25 +22,25 @@ pub struct ServerJudge {
 enum Fate {
     Pass,
     Drop,
-    /// The host gets this in its place, a message without a line feed.
+    /// The host gets this in its place, one message or several, without the last line feed.
     Instead(Vec<u8>),
 }
 
 impl Judge for ServerJudge {
     fn judge<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
-        let fate = match parse_message(line) {
-            Ok(Message::Batch(elements)) => return self.batch(elements),
-            Ok(message) => self.shared.of_server(&message, line),
-            Err(error) => self.shared.malformed_of_server(line, &error),
+        let flat = flat(line);
+        let fate = match parse_message(&flat) {
+            Ok(Message::Batch(elements)) => self.batch(elements),
+            Ok(message) => self.shared.of_server(&message, &flat),
+            Err(error) => self.shared.malformed_of_server(&flat, &error),
         };
-        match fate {
-            Fate::Pass => Verdict::Forward,
-            Fate::Drop => Verdict::Drop,
-            Fate::Instead(message) => {
-                self.rewritten = message;
-                Verdict::Replace(&self.rewritten)
-            }
-        }
+        self.rewritten = match (fate, flat) {
+            (Fate::Pass, Cow::Borrowed(_)) => return Verdict::Forward,
+            (Fate::Pass, Cow::Owned(line)) => line,
+            (Fate::Instead(message), _) => message,
+            (Fate::Drop, _) => return Verdict::Drop,
+        };
+        Verdict::Replace(&self.rewritten)
     }
 
     fn last_words(&mut self) -> Vec<u8> {
@@ -52,12 +53,12 @@ impl ServerJudge {
         ServerJudge { shared, rewritten: Vec::new() }
     }
 
-    fn batch(&mut self, elements: Value<'_>) -> Verdict<'_> {
+    fn batch(&self, elements: Value<'_>) -> Fate {
         let allowed = self.shared.state().batches;
         if !allowed {
             self.shared.note("the server sent a batch, which this revision of the protocol does not have; dropped");
         }
-        self.rewritten.clear();
+        let mut parts = Vec::new();
         for element in elements.elements() {
             let fate = match parse_element(element) {
                 Ok(message) if allowed => self.shared.of_server(&message, element.raw()),
@@ -69,12 +70,12 @@ impl ServerJudge {
                 Fate::Instead(message) => message,
                 Fate::Drop => continue,
             };
-            if !self.rewritten.is_empty() {
-                self.rewritten.push(b'\n');
+            if !parts.is_empty() {
+                parts.push(b'\n');
             }
-            self.rewritten.extend_from_slice(part);
+            parts.extend_from_slice(part);
         }
-        if self.rewritten.is_empty() { Verdict::Drop } else { Verdict::Replace(&self.rewritten) }
+        if parts.is_empty() { Fate::Drop } else { Fate::Instead(parts) }
     }
 }
 
@@ -169,21 +170,25 @@ impl Shared {
             return Fate::Drop;
         }
         let checked = self.check(&mut state, asked, message);
-        let stage = state.stage;
         if !matches!(checked, Checked::Drifted(_) | Checked::Refused(_)) {
             state.asked.remove(id);
         }
-        drop(state);
-        match (checked, stage) {
+        match (checked, state.stage) {
             // Refusing answers every open request, this one too.
-            (Checked::Drifted(drift), _) => self.refuse_drift(drift),
-            (Checked::Refused(error), _) => self.refuse(error),
+            (Checked::Drifted(drift), _) => {
+                drop(state);
+                self.refuse_drift(drift);
+            }
+            (Checked::Refused(error), _) => {
+                drop(state);
+                self.refuse(error);
+            }
             (Checked::Same, Stage::Open) => return Fate::Pass,
             (Checked::Without(message), Stage::Open) => return Fate::Instead(message),
             (_, Stage::Refused) => {}
             // An answer from before this check, in the other era.
-            (Checked::Same, _) => return self.hold_for_host(line),
-            (Checked::Without(message), _) => return self.hold_for_host(&message),
+            (Checked::Same, _) => return self.hold_for_host(state, line),
+            (Checked::Without(message), _) => return self.hold_for_host(state, &message),
         }
         Fate::Drop
     }
@@ -235,7 +240,7 @@ impl Shared {
     /// A request of the server's.
     fn asks(&self, id: &Id, method: &str, line: &[u8]) -> Fate {
         let mut state = self.state();
-        if state.only_modern() && state.stage == Stage::Open {
+        if state.only_modern() {
             drop(state);
             self.note("the server sent a request, which this revision of the protocol does not have; dropped");
             return Fate::Drop;
@@ -258,8 +263,7 @@ impl Shared {
         if state.handshake.is_some() {
             self.tell(Event::Asks);
         }
-        drop(state);
-        self.hold_for_host(line)
+        self.hold_for_host(state, line)
     }
 
     fn tells(&self, method: &str, line: &[u8]) -> Fate {
@@ -279,15 +283,11 @@ impl Shared {
             }
             Stage::Open => Fate::Pass,
             _ if state.through => Fate::Pass,
-            Stage::Shut | Stage::Checking | Stage::Releasing => {
-                drop(state);
-                self.hold_for_host(line)
-            }
+            Stage::Shut | Stage::Checking | Stage::Releasing => self.hold_for_host(state, line),
         }
     }
 
-    fn hold_for_host(&self, line: &[u8]) -> Fate {
-        let mut state = self.state();
+    fn hold_for_host<'a>(&'a self, mut state: MutexGuard<'a, State>, line: &[u8]) -> Fate {
         match state.stage {
             Stage::Open => return Fate::Pass,
             Stage::Refused => return Fate::Drop,

@@ -7,7 +7,8 @@ use super::{Settings, answer, sight::Seen};
 use crate::catalog::{Approved, Drift, Kind};
 use crate::diagnose::{Diagnose, printable};
 use crate::json::Value;
-use crate::relay::{Id, Wires};
+use crate::relay::{Id, Wires, parse_message};
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -210,6 +211,17 @@ pub(super) fn register(state: &mut State, id: &Id, asked: Asked) -> Result<(), &
     Ok(())
 }
 
+/// A message without carriage returns between its tokens: some readers end a line there, and would take a part of the
+/// message for a message that nobody judged. One before the line feed stays, as does what is no message anyway.
+pub(super) fn flat(line: &[u8]) -> Cow<'_, [u8]> {
+    let inner = line.strip_suffix(b"\r").unwrap_or(line);
+    if memchr::memchr(b'\r', inner).is_none() || parse_message(line).is_err() {
+        return Cow::Borrowed(line);
+    }
+    // Inside of strings there are none in a good message.
+    Cow::Owned(line.iter().map(|&byte| if byte == b'\r' { b' ' } else { byte }).collect())
+}
+
 /// An id where it stands as a value, as in `notifications/cancelled`.
 pub(super) fn id_of(value: Value<'_>) -> Option<Id> {
     match value.integer() {
@@ -257,4 +269,24 @@ pub(super) fn one_line(error: &GateError) -> String {
 
 fn shorten(text: &str) -> String {
     if text.chars().count() <= NOTE { text.to_owned() } else { text.chars().take(NOTE).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_one_for_every_reader() {
+        let plain = br#"{"jsonrpc":"2.0","method":"a\r"}"#;
+        assert!(matches!(flat(plain), Cow::Borrowed(line) if line == plain));
+        let ended = b"{\"jsonrpc\":\"2.0\",\"method\":\"a\"}\r";
+        assert!(matches!(flat(ended), Cow::Borrowed(line) if line == ended));
+        let smuggled = b"{\"jsonrpc\":\"2.0\",\"method\":\"a\",\"params\":[\r{\"id\":1}\r]}";
+        let one = flat(smuggled);
+        assert!(!one.contains(&b'\r') && one.len() == smuggled.len());
+        assert!(parse_message(&one).is_ok());
+        // inside of a string it is an error, and stays one
+        let broken = b"{\"jsonrpc\":\"2.0\",\"method\":\"a\rb\"}";
+        assert!(parse_message(&flat(broken)).is_err());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::lists::List;
 use crate::catalog::Kind;
-use crate::relay::Id;
+use crate::relay::{Id, Message, parse_message};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// The most requests of the host that may be out at once.
@@ -67,6 +67,12 @@ impl Held {
         line.push(b'\n');
         self.bytes += line.len();
         self.lines.push_back(line);
+    }
+
+    /// Keeps only the messages that fit; each is given with its line feed.
+    pub(super) fn retain(&mut self, fits: impl Fn(&[u8]) -> bool) {
+        self.lines.retain(|line| fits(line));
+        self.bytes = self.lines.iter().map(Vec::len).sum();
     }
 
     /// All of them, as whole lines in order.
@@ -135,6 +141,12 @@ impl State {
         self.modern && !self.legacy && self.handshake.is_none()
     }
 
+    /// Forgets what the server asked before it was known that it must not ask.
+    pub(super) fn drop_questions(&mut self) {
+        self.put.clear();
+        self.to_host.retain(|line| !matches!(parse_message(line.trim_ascii_end()), Ok(Message::Request { .. })));
+    }
+
     pub(super) fn is_blocked(&self, kind: Kind, name: &str) -> bool {
         !self.blocked.is_empty() && self.blocked.contains(&(kind, name.into()))
     }
@@ -159,5 +171,19 @@ mod tests {
         assert!(held.is_full(), "by number");
         assert_eq!(held.take(), b"\n\n\n");
         assert_eq!(held.take(), b"");
+    }
+
+    #[test]
+    fn questions_of_a_modern_server_are_forgotten_and_nothing_else() {
+        let mut state = State::new();
+        let log = br#"{"jsonrpc":"2.0","method":"notifications/message"}"#;
+        for line in [&br#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}"#[..], log] {
+            state.to_host.push(line);
+        }
+        state.put.insert(Id::Number(1));
+        state.drop_questions();
+        assert!(state.put.is_empty());
+        assert_eq!(state.to_host.bytes, log.len() + 1);
+        assert_eq!(state.to_host.take(), [log, &b"\n"[..]].concat());
     }
 }

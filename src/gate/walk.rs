@@ -72,6 +72,8 @@ pub(super) struct Step {
 struct Progress {
     /// The request that is out.
     number: u64,
+    /// The list has changed since that was sent: its answer may be from before, and does not count.
+    stale: bool,
     cursors: HashSet<Box<str>>,
     pages: usize,
     entries: usize,
@@ -149,6 +151,7 @@ impl<S: Sight> Walk<S> {
         let Some(list) = self.lists.iter().find(of_number).copied() else { return Ok(Step::default()) };
         let mut step = Step::default();
         match message {
+            _ if self.progress(list).is_some_and(|progress| progress.stale) => step.send = self.again(list, numbers)?,
             Message::Response { result, .. } => {
                 if let Some(cursor) = self.page(list, *result, pages)? {
                     step.send = self.ask(list, Some(&cursor), numbers);
@@ -167,18 +170,33 @@ impl<S: Sight> Walk<S> {
         Ok(step)
     }
 
-    /// The server says that a list has changed.
+    /// Whether the walk is of this list, among others.
+    pub(super) fn covers(&self, list: List) -> bool {
+        self.lists.contains(&list)
+    }
+
+    /// The server says that a list has changed. One that is being read begins again when the answer that is out has
+    /// come, so that many changes in a row cost one fresh start.
     pub(super) fn changed(&mut self, list: List, numbers: &mut Numbers) -> Result<Step, GateError> {
-        if !self.lists.contains(&list) {
+        if !self.covers(list) {
             return Ok(Step { send: Vec::new(), done: self.is_done() });
         }
+        if let Some(Some(progress)) = self.open.get_mut(list.index()) {
+            progress.stale = true;
+            return Ok(Step::default());
+        }
+        Ok(Step { send: self.again(list, numbers)?, done: false })
+    }
+
+    /// Begins a list again.
+    fn again(&mut self, list: List, numbers: &mut Numbers) -> Result<Vec<u8>, GateError> {
         self.restarts += 1;
         if self.restarts > RESTARTS {
             return Err(GateError::too_large("changes of a list while it was read", RESTARTS));
         }
         self.sight.restart(list);
         self.refused.retain(|(refused, _)| *refused != list);
-        Ok(Step { send: self.begin(list, numbers), done: false })
+        Ok(self.begin(list, numbers))
     }
 
     /// A list that is still open, for messages.
@@ -202,7 +220,7 @@ impl<S: Sight> Walk<S> {
 
     fn begin(&mut self, list: List, numbers: &mut Numbers) -> Vec<u8> {
         if let Some(open) = self.open.get_mut(list.index()) {
-            *open = Some(Progress { number: 0, cursors: HashSet::new(), pages: 0, entries: 0 });
+            *open = Some(Progress { number: 0, stale: false, cursors: HashSet::new(), pages: 0, entries: 0 });
         }
         self.ask(list, None, numbers)
     }
@@ -405,11 +423,11 @@ mod tests {
     fn a_list_that_changed_is_read_again_and_its_old_answers_do_not_count() {
         let (mut walk, mut numbers, asked) = begun(&[List::Tools, List::Prompts], b"");
         let stale = requests(&answer(&mut walk, &mut numbers, &asked[0], &tools(&["old"], Some("1"))).unwrap().send);
-        let again = requests(&walk.changed(List::Tools, &mut numbers).unwrap().send);
+        assert!(walk.changed(List::Tools, &mut numbers).unwrap().send.is_empty(), "an answer is on its way");
+        let step = answer(&mut walk, &mut numbers, &stale[0], &tools(&["stale"], None)).unwrap();
+        let again = requests(&step.send);
         assert_eq!(again[0]["params"], json!({}));
-        assert!(walk.sight.0.is_empty());
-        answer(&mut walk, &mut numbers, &stale[0], &tools(&["stale"], None)).unwrap();
-        assert!(walk.sight.0.is_empty());
+        assert!(walk.sight.0.is_empty() && !step.done);
         answer(&mut walk, &mut numbers, &asked[1], &json!({ "prompts": [] })).unwrap();
         assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["new"], None)).unwrap().done);
         // After the end, too.
@@ -417,14 +435,31 @@ mod tests {
         assert_eq!(walk.waits_for(), Some(List::Tools));
         assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["newest"], None)).unwrap().done);
         assert_eq!(walk.sight.0, [(List::Tools, "newest".to_owned())]);
+        assert!(!walk.covers(List::Resources));
         assert!(walk.changed(List::Resources, &mut numbers).unwrap().send.is_empty(), "not part of this walk");
     }
 
     #[test]
-    fn a_storm_of_changes_ends() {
-        let (mut walk, mut numbers, _) = begun(&[List::Tools], b"");
-        let storm = (0..=RESTARTS).map(|_| walk.changed(List::Tools, &mut numbers)).find_map(Result::err);
-        assert!(matches!(storm, Some(GateError::TooLarge { .. })));
+    fn many_changes_in_a_row_cost_one_fresh_start() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Tools], b"");
+        for _ in 0..100 * RESTARTS {
+            assert!(walk.changed(List::Tools, &mut numbers).unwrap().send.is_empty());
+        }
+        let again = requests(&answer(&mut walk, &mut numbers, &asked[0], &tools(&["old"], None)).unwrap().send);
+        assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["new"], None)).unwrap().done);
+        assert_eq!(walk.sight.0, [(List::Tools, "new".to_owned())]);
+    }
+
+    #[test]
+    fn a_list_that_never_stays_as_it_is_is_refused() {
+        let (mut walk, mut numbers, mut asked) = begun(&[List::Tools], b"");
+        for _ in 0..RESTARTS {
+            walk.changed(List::Tools, &mut numbers).unwrap();
+            asked = requests(&answer(&mut walk, &mut numbers, &asked[0], &tools(&["x"], None)).unwrap().send);
+        }
+        walk.changed(List::Tools, &mut numbers).unwrap();
+        let error = answer(&mut walk, &mut numbers, &asked[0], &tools(&["x"], None)).unwrap_err();
+        assert!(matches!(error, GateError::TooLarge { .. }), "{error}");
     }
 
     #[test]
