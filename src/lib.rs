@@ -15,6 +15,7 @@
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
+//! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
 pub mod cli;
@@ -23,6 +24,7 @@ pub mod config;
 pub mod demo;
 pub mod diagnose;
 pub mod facts;
+pub mod inspect;
 pub mod jail;
 pub mod json;
 pub mod plan;
