@@ -18,6 +18,7 @@
 //!   is pure.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
+//! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
 pub mod approval;
@@ -30,6 +31,7 @@ pub mod diagnose;
 pub mod facts;
 pub mod gate;
 pub mod identity;
+pub mod inspect;
 pub mod jail;
 pub mod json;
 pub mod plan;
