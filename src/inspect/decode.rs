@@ -5,7 +5,8 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut held = 0u32;
     let mut bits = 0;
-    let body = text.iter().rposition(|byte| *byte != b'=').map_or(&[][..], |last| text.get(..=last).unwrap_or_default());
+    let body =
+        text.iter().rposition(|byte| *byte != b'=').map_or(&[][..], |last| text.get(..=last).unwrap_or_default());
     if text.len() - body.len() > 2 {
         return None;
     }

@@ -36,7 +36,11 @@ pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
 /// Plain text behind a run of characters, if there is any.
 fn decoded(run: &[u8]) -> Option<String> {
     let even = run.get(..run.len() & !1).unwrap_or_default();
-    let bytes = if run.iter().all(u8::is_ascii_hexdigit) { hex(even) } else { base64(run.get(..run.len() & !3).unwrap_or_default()) };
+    let bytes = if run.iter().all(u8::is_ascii_hexdigit) {
+        hex(even)
+    } else {
+        base64(run.get(..run.len() & !3).unwrap_or_default())
+    };
     let bytes = bytes?;
     let readable = bytes.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')).count();
     // What does not decode to readable text is a hash, a key, a path, a long name.
@@ -53,7 +57,12 @@ fn report(decoded: &str, span: std::ops::Range<usize>, found: &mut Found) {
     });
     match worst {
         Some((Severity::High | Severity::Medium, title)) => {
-            found.add("encoded-text", Severity::High, span, format!("encoded text that reads `{}`: {title}", shown(decoded)));
+            found.add(
+                "encoded-text",
+                Severity::High,
+                span,
+                format!("encoded text that reads `{}`: {title}", shown(decoded)),
+            );
         }
         _ if decoded.split_whitespace().count() >= 4 => {
             found.add("encoded-text", Severity::Low, span, format!("encoded text that reads `{}`", shown(decoded)));

@@ -22,19 +22,31 @@ use std::sync::LazyLock;
 const LISTS: &[(&str, &str)] = &[
     ("not", "not never dont cannot mustnt shouldnt"),
     ("person", "user users human humans person people anyone anybody operator them him her customer"),
-    ("take", "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ include~ \
-      insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ harvest~ print~ output~"),
-    ("send", "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ submit~ relay~ copy copies \
-      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~"),
+    (
+        "take",
+        "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ include~ \
+      insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ harvest~ print~ output~",
+    ),
+    (
+        "send",
+        "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ submit~ relay~ copy copies \
+      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~",
+    ),
     ("ignore", "ignore~ disregard~ forget~ override~ bypass~ discard~ neglect~ overlook~"),
-    ("orders", "instruction instructions rule rules guideline guidelines direction directions directive directives prompt prompts \
+    (
+        "orders",
+        "instruction instructions rule rules guideline guidelines direction directions directive directives prompt prompts \
       command commands constraint constraints restriction restrictions policy policies safeguard safeguards guardrail guardrails \
-      protocols programming order orders training"),
+      protocols programming order orders training",
+    ),
     ("model", "ai agent agents assistant assistants model models llm llms claude gpt chatgpt copilot cursor gemini"),
     ("must", "must please should shall mandatory required always need needs first then also now immediately requires"),
-    ("report", "detect~ scan~ analyze~ analyse~ check~ classif~ explain~ describe~ document~ example examples sample \
+    (
+        "report",
+        "detect~ scan~ analyze~ analyse~ check~ classif~ explain~ describe~ document~ example examples sample \
       mock illustrative returns such like phrase phrases pattern patterns string strings expected training called \
-      tests whether header headers warning warnings versus lists documentation"),
+      tests whether header headers warning warnings versus lists documentation",
+    ),
 ];
 
 /// Rows of elements that phrases share.
@@ -89,11 +101,42 @@ const KINDS: &[(&str, Kind)] = &[
 
 /// Parts of paths that are secrets wherever they stand.
 const SECRET_FILES: &[&str] = &[
-    "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".ssh", ".aws", ".gnupg", ".netrc", ".npmrc", ".pypirc", ".git-credentials",
-    ".kube/config", ".docker/config", "mcp.json", "claude_desktop_config", "/etc/passwd", "/etc/shadow", "bash_history",
-    "zsh_history", "wallet.dat", "cookies.sqlite", "login.keychain", ".pgpass", ".config/gcloud", ".config/gh", "private_key",
-    "private.key", "authorized_keys", "/proc/self/environ", "credentials.json", "aws/credentials", ".vault-token", ".azure",
-    "secrets.yaml", "secrets.json", "key.pem",
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    "id_dsa",
+    ".ssh",
+    ".aws",
+    ".gnupg",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".kube/config",
+    ".docker/config",
+    "mcp.json",
+    "claude_desktop_config",
+    "/etc/passwd",
+    "/etc/shadow",
+    "bash_history",
+    "zsh_history",
+    "wallet.dat",
+    "cookies.sqlite",
+    "login.keychain",
+    ".pgpass",
+    ".config/gcloud",
+    ".config/gh",
+    "private_key",
+    "private.key",
+    "authorized_keys",
+    "/proc/self/environ",
+    "credentials.json",
+    "aws/credentials",
+    ".vault-token",
+    ".azure",
+    "secrets.yaml",
+    "secrets.json",
+    "key.pem",
 ];
 
 impl Kind {
@@ -101,7 +144,10 @@ impl Kind {
         let path = word.contains(['/', '.', '_', '\\']);
         let secret = path && SECRET_FILES.iter().any(|part| word.contains(part));
         let env = path && (word == ".env" || word.ends_with("/.env") || word.starts_with(".env."));
-        let start = path && [".bashrc", ".zshrc", ".profile", ".bash_profile", "crontab", "/etc/cron"].iter().any(|f| word.contains(f));
+        let start = path
+            && [".bashrc", ".zshrc", ".profile", ".bash_profile", "crontab", "/etc/cron"]
+                .iter()
+                .any(|f| word.contains(f));
         let url = word.starts_with("//") || word.starts_with("www.");
         let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
         let identifier = word.len() > 3
@@ -446,7 +492,10 @@ mod tests {
                         ("@", name) => LISTS.iter().any(|(known, _)| *known == name),
                         ("{", name) => ROWS.iter().any(|(known, _)| format!("{known}}}") == name),
                         (".", _) => [".", "..", "..."].contains(&choice) || !choice.contains(".."),
-                        _ => choice.trim_end_matches('~').chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_/".contains(c)),
+                        _ => choice
+                            .trim_end_matches('~')
+                            .chars()
+                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_/".contains(c)),
                     };
                     assert!(known, "`{choice}` in `{}`", phrase.pattern);
                 }

@@ -92,7 +92,11 @@ mod tests {
         for rule in RULES {
             assert!(ids.insert(rule.id), "`{}` twice", rule.id);
             assert!(rule.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "`{}` is not kebab-case", rule.id);
-            assert!(rule.title.starts_with(|c: char| !c.is_uppercase()) && !rule.title.ends_with('.'), "{}", rule.title);
+            assert!(
+                rule.title.starts_with(|c: char| !c.is_uppercase()) && !rule.title.ends_with('.'),
+                "{}",
+                rule.title
+            );
             assert!(rule.explanation.len() > 80 && rule.explanation.ends_with('.'), "`{}` needs a paragraph", rule.id);
             assert!(!rule.bad.is_empty() && !rule.good.is_empty(), "`{}` needs examples", rule.id);
             assert!(rule.phrases.iter().all(|phrase| phrase.severity <= rule.severity), "`{}`", rule.id);
