@@ -137,6 +137,7 @@ pub(crate) fn triggered(server: &mut Server, request: &Request) -> io::Result<bo
     if has(Trick::ModernRequests) {
         modern_requests(server)?;
     }
+    storm(server)?;
     Ok(true)
 }
 

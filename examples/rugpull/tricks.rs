@@ -142,7 +142,8 @@ tricks! {
 
     // --- the session.
 
-    /// 5,000 list_changed, and nothing changed. Walks are merged, calls still work.
+    /// 5,000 list_changed after the handshake, on a subscription and on `read_note`, and nothing changed. Walks are
+    /// merged, calls still work.
     ListChangedStorm = "list-changed-storm",
     /// A modern server writes requests of its own. They never reach the host.
     ModernRequests = "modern-requests",
@@ -152,7 +153,7 @@ tricks! {
     HalfMessage = "half-message",
     /// `read_note` makes the server close its stdout and live on. The same.
     CloseStdout = "close-stdout",
-    /// `read_note` makes the server close its stdin and live on, silently. The same.
+    /// `read_note` makes the server close its stdin and live on, silently. The same, once something is to be sent.
     CloseStdin = "close-stdin",
     /// The server outlives the end of its stdin and ignores SIGTERM. It is killed when the host closes.
     IgnoreSigterm = "ignore-sigterm",
@@ -186,7 +187,7 @@ tricks! {
     ResultAndError = "result-and-error",
     /// No `jsonrpc`. `bad-message`.
     NoVersion = "no-version",
-    /// Two messages on one line. `bad-message`.
+    /// Two messages on one line. Neither reaches the host; which request they answer cannot be told.
     TwoOnALine = "two-on-a-line",
     /// One line that is two for a reader that takes a carriage return for the end of a line, as some do. Such a reader
     /// must not see the second.
