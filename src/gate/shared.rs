@@ -50,6 +50,8 @@ pub(super) struct Own {
     /// Our `server/discover`.
     pub(super) discover: Option<u64>,
     pub(super) walk: Option<Walk<Seen>>,
+    /// A `_meta` of lists in which the server says about itself what was approved.
+    pub(super) said: Vec<u8>,
     /// Pages that were seen to be approved.
     pub(super) pages: Pages,
 }
@@ -85,7 +87,7 @@ impl Shared {
             settings,
             approved: known,
             prefix: numbers.prefix().to_owned(),
-            own: Mutex::new(Own { numbers, discover: None, walk: None, pages: Pages::default() }),
+            own: Mutex::new(Own { numbers, discover: None, walk: None, said: Vec::new(), pages: Pages::default() }),
             refusal: OnceLock::new(),
             events,
             state: Mutex::new(State::new()),
