@@ -87,8 +87,7 @@ tricks! {
     /// A tool, a prompt and a resource that are in no list answer when asked for. Only approved names may be asked
     /// for: error -32602 with `not-approved-item`, and the request never reaches the server.
     Unlisted = "unlisted",
-    /// Modern results after the first carry another serverInfo in `_meta` than discovery gave. It must not reach the
-    /// host.
+    /// Modern lists carry another serverInfo in `_meta` than discovery gave. It must not reach the host.
     ServerInfoLater = "server-info-later",
     /// A list result carries a text of its own beside the items. It must not reach the host.
     ListExtra = "list-extra",
