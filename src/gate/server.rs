@@ -34,6 +34,7 @@ impl Judge for ServerJudge {
             Ok(message) => self.shared.of_server(&message, &flat),
             Err(error) => self.shared.malformed_of_server(&flat, &error),
         };
+        self.shared.refuse_flood();
         self.rewritten = match (fate, flat) {
             (Fate::Pass, Cow::Borrowed(_)) => return Verdict::Forward,
             (Fate::Pass, Cow::Owned(line)) => line,
