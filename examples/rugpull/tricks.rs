@@ -120,6 +120,8 @@ tricks! {
     FloodHandshake = "flood-handshake",
     /// Notifications without end instead of an answer to the first list. The same.
     FloodList = "flood-list",
+    /// Pings without end instead of an answer to the opening, by a server that reads none of the answers. The same.
+    FloodPings = "flood-pings",
     /// The server exits when the opening arrives. `server-ended`, exit code 5.
     DieInHandshake = "die-in-handshake",
     /// Half an answer to the opening, then the end. `server-ended`, exit code 5, the half never reaches the host.
@@ -144,6 +146,9 @@ tricks! {
     /// 5,000 list_changed after the handshake, on a subscription and on `read_note`, and nothing changed. Walks are
     /// merged, calls still work.
     ListChangedStorm = "list-changed-storm",
+    /// list_changed without end after `read_note`, no two alike, by a server that reads nothing more. Refuse in bounded
+    /// memory: an error to all pending requests, exit code 3.
+    FloodListChanged = "flood-list-changed",
     /// A modern server writes requests of its own. They never reach the host.
     ModernRequests = "modern-requests",
     /// `read_note` ends the server instead of an answer. `server-ended` to all pending requests, exit code 5.
