@@ -153,6 +153,12 @@ fn place(path: &Path) -> Option<(Place, Metadata)> {
     Some((place, meta))
 }
 
+/// Who runs this process, by /etc/passwd.
+#[must_use]
+pub fn user() -> String {
+    user_name(process::user().0)
+}
+
 /// The login name by /etc/passwd; `user` where it has none. Other name services are not asked: a name is only for show.
 fn user_name(uid: u32) -> String {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -16,8 +16,10 @@
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`catalog`] is what a server publishes, what was approved of it, and the difference. All but reading and saving a lock
 //!   is pure.
+//! * [`json`] reads JSON that nobody can read in two ways, without building a tree.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
+//! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
 pub mod approval;
@@ -30,6 +32,7 @@ pub mod diagnose;
 pub mod facts;
 pub mod gate;
 pub mod identity;
+pub mod inspect;
 pub mod jail;
 pub mod json;
 pub mod plan;

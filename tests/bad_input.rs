@@ -234,7 +234,9 @@ fn a_tier_that_is_not_available_is_no_silent_downgrade() {
     let binary = env!("CARGO_BIN_EXE_mcpjail");
     // a user namespace in which no further one may be made: as on a machine where they are switched off
     let inside = |arguments: &str| {
-        let script = format!("echo 0 > /proc/sys/user/max_user_namespaces && exec {binary} run {arguments} -- true");
+        let script = format!(
+            "echo 0 > /proc/sys/user/max_user_namespaces && exec {binary} run --trust-first-use {arguments} -- true"
+        );
         finish(
             Command::new("unshare")
                 .args(["-Ur", "sh", "-c", &script])
@@ -273,21 +275,26 @@ fn sockets_in_a_grant_are_covered_and_their_number_is_bounded() {
     assert!(plain.contains(left), "{plain}");
     assert!(!explain(&[]).contains(left), "without such a grant nothing is lost");
     assert!(!explain(&["--exact-tier", "--tier", "B", "--read", shared]).contains(left), "tier B connects to nothing");
-    let started = home.run(&["--read", shared, "--", "true"]);
+    let started = home.run(&["--trust-first-use", "--read", shared, "--", "true"]);
     let text = String::from_utf8_lossy(&started.stderr);
     assert!(!text.contains("not enforced"), "what no start can change is not said at each: {text}");
     listeners.extend((1..=256).map(listen));
-    refused(&home.run(&["--read", shared, "--", "true"]), "too-many-sockets", 4, &[shared, "257", "256"]);
+    refused(
+        &home.run(&["--trust-first-use", "--read", shared, "--", "true"]),
+        "too-many-sockets",
+        4,
+        &[shared, "257", "256"],
+    );
     listeners.pop();
     fs::remove_file(format!("{shared}/socket 256")).unwrap();
-    let full = home.run(&["--read", shared, "--", "true"]);
+    let full = home.run(&["--trust-first-use", "--read", shared, "--", "true"]);
     assert!(!String::from_utf8_lossy(&full.stderr).contains("error["), "{}", String::from_utf8_lossy(&full.stderr));
 }
 
 #[test]
 fn stdin_closed_at_the_start_ends_the_session() {
     let home = Home::new();
-    let script = format!("exec {} run -- cat <&-", env!("CARGO_BIN_EXE_mcpjail"));
+    let script = format!("exec {} run --trust-first-use -- cat <&-", env!("CARGO_BIN_EXE_mcpjail"));
     let output = finish(Command::new("sh").args(["-c", &script]).env("HOME", home.dir.path()));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -316,13 +323,18 @@ fn the_host_is_told_in_json_rpc_when_nothing_starts() {
 #[test]
 fn a_server_that_fails_has_its_own_code() {
     let home = Home::new();
-    let output = home.mcpjail().args(["run", "--", "sh", "-c", "exit 7"]).stdin(Stdio::piped()).output().unwrap();
+    let output = home
+        .mcpjail()
+        .args(["run", "--trust-first-use", "--", "sh", "-c", "exit 7"])
+        .stdin(Stdio::piped())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     // the host closed its side at once in `output()`: that is an orderly end whatever the server says
     assert!(matches!(output.status.code(), Some(0 | 5)), "{text}");
     let mut child = home
         .mcpjail()
-        .args(["run", "--", "sh", "-c", "exit 7"])
+        .args(["run", "--trust-first-use", "--", "sh", "-c", "exit 7"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

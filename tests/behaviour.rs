@@ -34,7 +34,12 @@ impl World {
     /// Runs mcpjail with the host's side of stdin open until the server ends by itself.
     fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcpjail"));
-        command.arg("run").args(args).env_clear().env("HOME", self.home()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command
+            .args(["run", "--trust-first-use"])
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home())
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("SECRET_OF_THE_HOST", "x").current_dir(self.home().join("notes"));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -48,11 +53,19 @@ impl World {
         child.wait_with_output().unwrap()
     }
 
-    /// What a shell script prints inside.
+    /// What a shell script prints inside, without mcpjail's own remarks. It prints to stderr, since its stdout would have
+    /// to be messages.
     fn shell(&self, options: &[&str], script: &str) -> String {
-        let output = self.run(&[options, &["--", "sh", "-c", script]].concat());
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        printed(&self.run(&[options, &["--", "sh", "-c", &format!("exec >&2; {script}")]].concat()))
     }
+}
+
+/// What a server wrote to stderr.
+fn printed(output: &Output) -> String {
+    assert_eq!(output.stdout, b"", "what is no message stays out of the host's sight");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let own = |line: &&str| line.starts_with("mcpjail: ") && !line.contains("WARNING");
+    text.split_inclusive('\n').filter(|line| !own(line)).collect()
 }
 
 #[test]
@@ -63,13 +76,16 @@ fn a_persistent_home_lasts_and_still_shows_grants_in_the_home() {
             "version = 1\ncommand = [\"sh\", \"-c\", {script:?}]\n[jail]\nhome = \"persistent\"\n[jail.files]\nread = [\"~/notes\"]\n"
         )
     };
-    world.server("keeper", &profile("echo kept > ~/state; cat ~/notes/today; echo x > ~/notes/new || echo refused"));
+    world.server(
+        "keeper",
+        &profile("exec >&2; echo kept > ~/state; cat ~/notes/today; echo x > ~/notes/new || echo refused"),
+    );
     let first = world.run(&["keeper"]);
-    let text = String::from_utf8_lossy(&first.stdout);
-    assert!(text.contains("remember") && text.contains("refused"), "{text} {}", String::from_utf8_lossy(&first.stderr));
-    world.server("keeper", &profile("cat ~/state ~/notes/today"));
+    let text = printed(&first);
+    assert!(text.contains("remember") && text.contains("refused"), "{text}");
+    world.server("keeper", &profile("exec >&2; cat ~/state ~/notes/today"));
     let second = world.run(&["keeper"]);
-    assert_eq!(String::from_utf8_lossy(&second.stdout), "kept\nremember\n");
+    assert!(printed(&second).starts_with("kept\nremember\n"), "{}", printed(&second));
     assert!(!world.home().join("state").exists(), "the real home is untouched");
 }
 
@@ -147,7 +163,7 @@ fn a_signal_ends_a_session_at_any_moment() {
     let world = World::new();
     // the signal meets the launch or the session, whichever it is at by then
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcpjail"))
-        .args(["run", "--", "sh", "-c", "mkfifo /tmp/f; cat /tmp/f"])
+        .args(["run", "--trust-first-use", "--", "sh", "-c", "mkfifo /tmp/f; cat /tmp/f"])
         .env("HOME", world.home())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -259,7 +259,7 @@ impl Stage {
     fn start(&self, case: &Case, work: &Path, jail: Option<&str>) -> Result<Server, String> {
         let mut line: Vec<OsString> = Vec::new();
         if let Some(tier) = jail {
-            line.extend([self.path("mcpjail").into(), "run".into(), "--profile".into()]);
+            line.extend([self.path("mcpjail").into(), "run".into(), "--trust-first-use".into(), "--profile".into()]);
             line.push(self.path(&format!("{}.toml", case.name)).into());
             line.extend(["--tier", tier, "--exact-tier", "--"].map(Into::into));
         }

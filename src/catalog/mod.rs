@@ -43,6 +43,10 @@ mod render_json;
 mod schema;
 mod server;
 mod strings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod visible;
 mod words;
 mod writer;

@@ -2,10 +2,10 @@
 
 use super::drift::{Change, Drift, Subject, What};
 use super::edit::{Edit, EditKind, Scope, Severity};
+use super::item::reread;
 use super::visible::{cut, named, plain, visible};
 use super::words::{self, Hunk};
-use crate::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Values of at most this many characters stand on the line that tells of them.
@@ -41,23 +41,24 @@ impl Drift {
     /// In at most 600 characters, for an answer that may reach a model: counts, kinds of change, and names where they are
     /// plain. Nothing else that the server wrote is in it.
     pub fn short(&self) -> String {
-        let mut counts: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(Subject, &str), usize> = BTreeMap::new();
         for change in &self.changes {
-            *counts.entry((happened(&change.what), change.subject)).or_default() += 1;
+            *counts.entry((change.subject, happened(&change.what))).or_default() += 1;
         }
-        let counts: Vec<String> = counts
-            .iter()
-            .map(|((happened, subject), count)| {
-                let plural = if *count == 1 { "" } else { "s" };
-                format!("{count} {subject}{plural} {happened}")
-            })
-            .collect();
-        let mut short = counts.join(", ");
-        let room = SHORT - 30;
+        let counted = |((subject, happened), count): (&(Subject, &str), &usize)| match (subject, count) {
+            (Subject::Identity | Subject::Server, _) => format!("the {subject} {happened}"),
+            (_, 1) => format!("1 {subject} {happened}"),
+            (_, count) => format!("{count} {subject}s {happened}"),
+        };
+        let mut short = counts.iter().map(counted).collect::<Vec<_>>().join(", ");
+        if short.len() > SHORT / 2 {
+            short = format!("{} differences", self.changes.len());
+        }
         for (index, change) in self.changes.iter().enumerate() {
             let next = in_short(change);
             let separator = if index == 0 { ": " } else { "; " };
-            if short.len() + next.len() > room {
+            // Room for how many more there are.
+            if short.len() + next.len() > SHORT - 30 {
                 let _ = write!(short, "{separator}and {} more", self.changes.len() - index);
                 break;
             }
@@ -107,7 +108,7 @@ fn in_short(change: &Change) -> String {
 }
 
 /// Members whose names are mcpjail's to repeat because the specifications have them.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 38] = [
     "title",
     "description",
     "instructions",
@@ -138,6 +139,14 @@ const KNOWN: [&str; 30] = [
     "path",
     "command",
     "examples",
+    "required",
+    "items",
+    "type",
+    "default",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "_meta",
 ];
 
 /// An edit for [`Drift::short`].
@@ -244,7 +253,14 @@ impl Text {
             (None, None) => String::new(),
         };
         self.headline(edit.severity, &format!("{whose}: {}", described(edit, &values)));
-        if !inline {
+        if edit.field == "enum" && !inline {
+            let (before, after) = (elements(before), elements(after));
+            let only = |these: &BTreeSet<Vec<u8>>, others: &BTreeSet<Vec<u8>>| -> Vec<String> {
+                these.difference(others).map(|element| shown(element)).collect()
+            };
+            only(&before, &after).iter().for_each(|old| self.line(GONE, "      - ", old));
+            only(&after, &before).iter().for_each(|new| self.line(NEW, "      + ", new));
+        } else if !inline {
             if let Some(before) = before {
                 self.line(GONE, "      - ", &cut(&shown(before), REMOVED));
             }
@@ -343,6 +359,12 @@ fn join(scope: &str, field: &str) -> String {
     if scope.is_empty() { field.to_owned() } else { format!("{scope}: {field}") }
 }
 
+/// The elements of a list.
+fn elements(list: Option<&[u8]>) -> BTreeSet<Vec<u8>> {
+    let list = list.and_then(|list| reread(list).ok());
+    list.iter().flat_map(|list| list.elements()).map(|element| element.raw().to_vec()).collect()
+}
+
 /// A value on one line: a text as it is meant, anything else as JSON.
 fn shown(value: &[u8]) -> String {
     match std::str::from_utf8(value) {
@@ -354,6 +376,6 @@ fn shown(value: &[u8]) -> String {
 
 /// What a canonical string means; empty for anything else.
 fn text_of(value: Option<&[u8]>) -> String {
-    let checked = value.and_then(|value| json::check(value).ok());
-    checked.and_then(|checked| checked.root.str().map(|text| text.into_owned())).unwrap_or_default()
+    let value = value.and_then(|value| reread(value).ok());
+    value.and_then(|value| value.str().map(|text| text.into_owned())).unwrap_or_default()
 }

@@ -65,6 +65,9 @@ impl Walk {
         let scope = self.scope(path);
         for (key, old, new) in optional_members(a, b) {
             let at = format!("{at}/{}", shortened(&key));
+            if key == "required" && only_came_or_went(a, b) {
+                continue;
+            }
             edits.pair(&at, &scope, &key, old, new, |edits| match key.as_str() {
                 "properties" => self.properties(edits, &at, path, b, (old, new)),
                 "required" => self.required(edits, &at, path, (a, b), (old, new)),
@@ -146,9 +149,6 @@ impl Walk {
             }
             return;
         }
-        let has = |schema: Option<Value<'_>>, name: &str| {
-            schema.and_then(|schema| schema.get("properties")).is_some_and(|properties| properties.get(name).is_some())
-        };
         for name in before.symmetric_difference(&after) {
             if has(a, name) != has(b, name) {
                 continue;
@@ -248,6 +248,19 @@ fn widened(a: Value<'_>, b: Value<'_>) -> bool {
     a.kind() == json::Kind::Array
         && b.kind() == json::Kind::Array
         && a.elements().all(|value| has.contains(value.raw()))
+}
+
+/// Whether the difference in what is required is one in what there is, which is told already: each name that is in one
+/// `required` only is a parameter that came or went, and there is one.
+fn only_came_or_went(a: Option<Value<'_>>, b: Option<Value<'_>>) -> bool {
+    let (before, after) = (names(a), names(b));
+    before != after && before.symmetric_difference(&after).all(|name| has(a, name) != has(b, name))
+}
+
+/// Whether a schema has a property.
+fn has(schema: Option<Value<'_>>, name: &str) -> bool {
+    let properties = schema.and_then(|schema| schema.get("properties"));
+    properties.is_some_and(|properties| properties.get(name).is_some())
 }
 
 /// The names in a schema's `required`.

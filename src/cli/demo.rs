@@ -84,7 +84,7 @@ fn jailed_command(executable: &Path, home: &Path) -> Command {
     let mut command = Command::new(executable);
     command.args(["run", "--profile"]).arg(home.join("demo.toml"));
     let profile = format!(
-        "version = 1\n[jail.files]\nread = [{:?}]\n[jail.limits]\nprocesses = 32\n",
+        "version = 1\n[gate]\nfirst-use = \"trust\"\n[jail.files]\nread = [{:?}]\n[jail.limits]\nprocesses = 32\n",
         home.join("notes").to_string_lossy()
     );
     // a profile that cannot be written shows in `run`'s own message

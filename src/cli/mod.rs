@@ -1,16 +1,21 @@
 //! The command line: what a person can type, and the joining of the stages. No policy lives here.
 
+mod approve;
+mod ask;
+mod check;
 mod demo;
 mod doctor;
 mod explain;
+mod findings;
 mod gate;
 mod launch;
 mod output;
 mod prepare;
-#[allow(dead_code)]
 mod report;
 mod run;
+mod show;
 mod topics;
+mod walk;
 
 use crate::config::Tier;
 use crate::diagnose::printable;
@@ -37,6 +42,7 @@ Examples:
   mcpjail demo                                       see the jail at work, beside no jail
   mcpjail doctor                                     what this machine can enforce
   mcpjail run --write ~/notes -- node server.js      a server that may work in ~/notes
+  mcpjail approve notes                              look at what it says of itself, and pin it
   mcpjail run notes                                  the server of ~/.config/mcpjail/servers/notes.toml
   mcpjail explain --write ~/notes -- node server.js  everything that server could reach
 
@@ -65,6 +71,28 @@ Examples:
 
 Everything after `--` belongs to the server.")]
     Run(RunArgs),
+    /// Look at what a server says of itself, item by item, and pin it
+    #[command(after_help = "\
+Examples:
+  mcpjail approve notes
+  mcpjail approve --write ~/notes -- node index.js ~/notes
+  mcpjail approve --lock notes.lock.json -- node index.js    # to be committed
+  mcpjail approve --yes notes                                # everything, unread
+
+The server runs in its jail, as `run` would start it, twice: as two different clients in two time zones. What then
+differs from start to start is offered to be exempted.")]
+    Approve(ApproveArgs),
+    /// Hold servers against what was approved of them; for CI
+    #[command(after_help = "\
+Examples:
+  mcpjail check                        # every server that has a profile
+  mcpjail check notes weather
+  mcpjail check --lock notes.lock.json --format github -- node index.js
+
+Exit codes: 0 all is as approved, 1 it is and the inspectors found something grave in it, 3 drift or not approved.
+What could not be checked weighs more: 2 a profile or a lock is wrong, 5 a server failed, 4 a jail could not be built.
+Of several servers, the worst counts: 4, 5, 2, 3, 1, 0.")]
+    Check(CheckArgs),
     /// Print everything that a server could reach: mounts, rights, system calls, variables, limits
     #[command(after_help = "\
 Examples:
@@ -208,6 +236,36 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct ApproveArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Approve everything without asking
+    #[arg(long)]
+    yes: bool,
+    /// With --yes, approve even what the inspectors find grave
+    #[arg(long, requires = "yes")]
+    accept_findings: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    grants: GrantArgs,
+    /// How to report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    format: report::Format,
+    /// Grave findings in an approved catalog are told, and are no failure
+    #[arg(long)]
+    accept_findings: bool,
+    /// The servers; without one and without a command, all that have a profile
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// A command line; after a NAME, arguments for it
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
 struct ExplainArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -274,6 +332,8 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Run(args) => return run::run(&args),
+        Command::Approve(args) => approve::approve(&args),
+        Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Demo(args) => demo::demo(&args),

@@ -21,6 +21,11 @@ impl Failed {
         self.0.code()
     }
 
+    /// The exit code.
+    pub(super) fn exit(&self) -> Exit {
+        self.0.exit()
+    }
+
     /// The message on one line with its causes and hint, for a JSON-RPC error.
     pub(super) fn one_line(&self) -> String {
         let mut text = format!("mcpjail: {}", self.0);

@@ -1,6 +1,6 @@
 //! Keeps what a running session met and refused, so that it can be looked at and approved afterwards.
 
-use crate::catalog::{Drift, Kind, LockError, Replace, save};
+use crate::catalog::{Drift, Item, Kind, LockError, Replace, load, save};
 use crate::json;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,18 @@ impl Record {
     /// Its place.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// What is kept. A record that is none of this program's making is nothing: what it would tell is met again.
+    pub fn read(&self) -> Vec<Item> {
+        let text = load(&self.0).ok().flatten().unwrap_or_default();
+        let Ok(checked) = json::check(&text) else { return Vec::new() };
+        let item = |entry: json::Value<'_>| {
+            let kind = entry.get("kind")?.str()?;
+            let kind = Kind::ALL.into_iter().find(|known| word(*known) == kind)?;
+            Item::new(kind, entry.get("item")?).ok()
+        };
+        checked.root.elements().filter_map(item).collect()
     }
 
     /// Writes every item that was seen in another form than the approved one, or for the first time.

@@ -1,6 +1,7 @@
 //! Values: slices of a checked text.
 
-use super::scan::{closing_quote, not_space, quote_or_bracket};
+use super::nested::behind_nested;
+use super::scan::{closing_quote, not_space};
 use super::text::Text;
 use std::borrow::Cow;
 
@@ -206,29 +207,11 @@ impl std::fmt::Debug for Inside<'_> {
 fn skip(text: &[u8], start: usize) -> Option<usize> {
     match text.get(start)? {
         b'"' => Some(closing_quote(text, start + 1) + 1),
-        b'{' | b'[' => Some(skip_nested(text, start + 1)),
+        b'{' | b'[' => Some(behind_nested(text, start + 1)),
         _ => {
             let rest = text.get(start..)?;
             let length = rest.iter().position(|byte| matches!(byte, b',' | b' ' | b'\n' | b'\r' | b'\t'));
             Some(length.map_or(text.len(), |length| start + length))
-        }
-    }
-}
-
-/// The offset behind the array or object that was entered before `at`.
-fn skip_nested(text: &[u8], mut at: usize) -> usize {
-    let mut depth = 1_usize;
-    loop {
-        at = quote_or_bracket(text, at);
-        match text.get(at) {
-            Some(b'"') => at = closing_quote(text, at + 1),
-            Some(b'{' | b'[') => depth += 1,
-            Some(_) => depth -= 1,
-            None => return at,
-        }
-        at += 1;
-        if depth == 0 {
-            return at;
         }
     }
 }

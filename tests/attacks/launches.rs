@@ -233,7 +233,7 @@ fn never_hangs(world: &World) -> Result<(), Failed> {
     }
     // As the server itself, and as the configuration of a home directory.
     let mut command = world.identity.command(&world.path("bin/mcpjail"));
-    command.arg("run").arg("--").arg(&fifo).env("HOME", world.home()).env("PATH", "/usr/bin:/bin");
+    command.args(["run", "--trust-first-use", "--"]).arg(&fifo).env("HOME", world.home()).env("PATH", "/usr/bin:/bin");
     match Server::start(command) {
         Err(ended) if ended.code.is_some_and(|code| code != 0) => {}
         Err(ended) => complaints.push(format!("a FIFO as the server: {ended}")),
@@ -267,7 +267,8 @@ fn descriptors_control(world: &World) -> Result<(), Failed> {
 }
 
 fn descriptors_refused(world: &World) -> Result<(), Failed> {
-    let mut line: Vec<OsString> = vec![world.path("bin/mcpjail").into(), "run".into(), "--".into()];
+    let mut line: Vec<OsString> =
+        vec![world.path("bin/mcpjail").into(), "run".into(), "--trust-first-use".into(), "--".into()];
     line.push(world.path("bin/attacker").into());
     let count = descriptors(world.sabotaged(&["fds"], &line))?;
     if count["ok"] == false {

@@ -192,7 +192,7 @@ fn takes_effect(world: &World) -> Result<(), Failed> {
 
 fn line(world: &World, tier: &str, started: &std::path::Path) -> Vec<OsString> {
     let mut line: Vec<OsString> = vec![world.path("bin/mcpjail").into(), "run".into()];
-    line.extend(["--exact-tier".into(), "--tier".into(), tier.into()]);
+    line.extend(["--trust-first-use".into(), "--exact-tier".into(), "--tier".into(), tier.into()]);
     for (flag, path) in [("--read", world.path("ro")), ("--write", world.path("rw"))] {
         line.extend([flag.into(), path.into()]);
     }

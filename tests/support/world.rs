@@ -122,7 +122,7 @@ impl World {
     /// The attacker under `mcpjail run` with these options.
     pub fn jailed(&self, options: &[OsString], args: &[&OsStr]) -> Command {
         let mut command = self.identity.command(&self.path("bin/mcpjail"));
-        command.arg("run").args(options).arg("--").arg(self.path("bin/attacker")).args(args);
+        command.args(["run", "--trust-first-use"]).args(options).arg("--").arg(self.path("bin/attacker")).args(args);
         self.environment(&mut command);
         command
     }

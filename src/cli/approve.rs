@@ -1,0 +1,483 @@
+//! `mcpjail approve`: walks a server in its jail, shows what it says of itself, asks, and writes the lock.
+
+use super::ask::{Said, ask};
+use super::findings::{self, Findings, is_grave};
+use super::gate::approval;
+use super::launch::Terms;
+use super::output::{BOLD, DIM, Failed, IoFailed, YELLOW, note, styled, visible};
+use super::walk::{PLAIN, Walked, walk, walk_otherwise};
+use super::{ApproveArgs, show};
+use crate::approval::{Answer, Asked, ItemQuestion, Known, Question, Review, ReviewError};
+use crate::catalog::{
+    Catalog, Drift, Exemption, Identity, Item, ItemFault, Kind, Lock, LockError, Replace, Saved, Varies, load, save,
+};
+use crate::diagnose::{Diagnose, Exit};
+use crate::facts;
+use crate::gate::Record;
+use crate::inspect::Placed;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Why nothing was approved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApproveError {
+    /// Nobody can be asked.
+    #[error("standard input and output are no terminal, so nobody can be asked")]
+    NoTerminal,
+    /// Grave findings, and nobody has looked at them.
+    #[error("`{count}` {} high severity in what would be approved unread", if *count == 1 { "finding is of" } else { "findings are of" })]
+    GraveFindings { count: usize },
+    /// The person stopped.
+    #[error("nothing was approved")]
+    Nothing,
+    /// Another approval was quicker.
+    #[error("the lock `{}` was written by somebody else meanwhile", visible(&path.to_string_lossy()))]
+    Raced { path: PathBuf },
+    /// An item that cannot be shown or pinned.
+    #[error("the catalog has an entry that cannot be pinned")]
+    Item(#[from] ItemFault),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl Diagnose for ApproveError {
+    fn code(&self) -> &'static str {
+        match self {
+            ApproveError::NoTerminal => "no-terminal",
+            ApproveError::GraveFindings { .. } => "grave-findings",
+            ApproveError::Nothing => "nothing-approved",
+            ApproveError::Raced { .. } => "lock-raced",
+            ApproveError::Item(_) => "catalog-malformed",
+            ApproveError::Lock(error) => error.code(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            ApproveError::NoTerminal | ApproveError::Raced { .. } => Exit::Usage,
+            ApproveError::GraveFindings { .. } => Exit::Findings,
+            ApproveError::Nothing | ApproveError::Item(_) => Exit::Drift,
+            ApproveError::Lock(error) => error.exit(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ApproveError::NoTerminal => {
+                Some("run it in a terminal, or approve everything that the server shows, unread, with `--yes`".into())
+            }
+            ApproveError::GraveFindings { .. } => Some(
+                "look at them without `--yes`, item by item; `--accept-findings` approves them unread all the same"
+                    .into(),
+            ),
+            ApproveError::Raced { .. } => Some("run it again: it then asks for what is left".into()),
+            ApproveError::Lock(error) => error.hint(),
+            ApproveError::Nothing | ApproveError::Item(_) => None,
+        }
+    }
+}
+
+impl From<ReviewError> for ApproveError {
+    fn from(error: ReviewError) -> ApproveError {
+        match error {
+            ReviewError::Item(fault) => ApproveError::Item(fault),
+            ReviewError::Lock(error) => ApproveError::Lock(error),
+        }
+    }
+}
+
+pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
+    if !args.yes && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(ApproveError::NoTerminal.into());
+    }
+    let walked = |walked: Result<Walked, super::walk::WalkFailed>| {
+        walked.map_err(|error| {
+            error.remarks.iter().for_each(|remark| note(remark));
+            error.failed
+        })
+    };
+    let first = walked(walk(&args.target, &PLAIN, &note))?;
+    let second = walked(walk_otherwise(&args.target))?;
+    let terms = first.terms;
+    first.surveyed.notes.iter().for_each(|remark| note(remark));
+    let found =
+        Found { walks: vec![first.surveyed.catalog, second.surveyed.catalog], protocol: first.surveyed.protocol };
+    let before = Before::read(&terms.lock.value, args.yes)?;
+    let record = Record::new(terms.record.clone());
+    let session = record.read();
+    let known = Known {
+        walks: &found.walks,
+        session: &session,
+        identity: &terms.identity,
+        lock: before.as_ref().and_then(|before| before.lock.as_ref()),
+    };
+    let review = Review::new(known).map_err(ApproveError::from)?;
+    let mut out = anstream::stdout();
+    let written = |source| Failed::from(IoFailed { what: "write to standard output", source });
+    out.write_all(introduction(&terms, &found, before.as_ref(), &review).as_bytes()).map_err(written)?;
+    if review.is_settled() {
+        forget(&record);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seen = Seen::of(&found.walks, &session, &terms.lock.value)?;
+    let answers = match args.yes {
+        true => unread(&review, &seen, args.accept_findings, &mut out)?,
+        false => one_by_one(&review, &seen, &mut io::stdin().lock(), &mut out)?,
+    };
+    let left_out = left_out(&review, &answers);
+    let lock = review.settle(&answers, approval(&facts::user())).map_err(ApproveError::from)?;
+    if lock.entries.is_empty() {
+        return Err(ApproveError::Nothing.into());
+    }
+    write(&lock, &terms.lock.value, before.as_ref())?;
+    forget(&record);
+    out.write_all(conclusion(&lock, &terms.lock.value, &left_out).as_bytes()).map_err(written)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the walks found.
+struct Found {
+    walks: Vec<Catalog>,
+    protocol: String,
+}
+
+/// The lock that was there.
+struct Before {
+    text: Vec<u8>,
+    /// None where it cannot be believed.
+    lock: Option<Lock>,
+}
+
+impl Before {
+    /// A lock that is broken is told, and everything is asked again; nobody replaces one unread.
+    fn read(path: &Path, unread: bool) -> Result<Option<Before>, Failed> {
+        let Some(text) = load(path)? else { return Ok(None) };
+        match Lock::parse(&text, path) {
+            Ok(lock) => Ok(Some(Before { text, lock: Some(lock) })),
+            Err(error) if unread || error.code() != "lock-invalid" => Err(error.into()),
+            Err(error) => {
+                note(&format!("{error}; everything is asked again, and the lock written anew"));
+                Ok(Some(Before { text, lock: None }))
+            }
+        }
+    }
+}
+
+/// What was seen, with what the inspectors say.
+struct Seen {
+    findings: Findings,
+}
+
+impl Seen {
+    fn of(walks: &[Catalog], session: &[Item], lock: &Path) -> Result<Seen, Failed> {
+        let mut items: Vec<&Item> = Vec::new();
+        for item in walks.iter().flat_map(Catalog::items).chain(session) {
+            if !items.iter().any(|known| known.kind == item.kind && known.name == item.name) {
+                items.push(item);
+            }
+        }
+        let findings = Findings::of(items, &findings::other_tools(lock)).map_err(ApproveError::from)?;
+        Ok(Seen { findings })
+    }
+
+    /// The findings about the form that would be approved.
+    fn about(&self, question: &Question) -> Result<Vec<Placed>, ItemFault> {
+        let Question::Item(ItemQuestion { asked, item, .. }) = question else { return Ok(Vec::new()) };
+        if matches!(asked, Asked::Removed | Asked::Sometimes) {
+            return Ok(Vec::new());
+        }
+        let mut found = self.findings.about(item.kind, &item.name).to_vec();
+        // what is said of names is said of the catalog as a whole
+        let of_this_form = findings::of_one(item)?;
+        found.retain(|placed| placed.surface == crate::inspect::Surface::Name || of_this_form.contains(placed));
+        found.extend(of_this_form.into_iter().filter(|placed| !found.contains(placed)).collect::<Vec<_>>());
+        Ok(found)
+    }
+}
+
+fn introduction(terms: &Terms, found: &Found, before: Option<&Before>, review: &Review) -> String {
+    let mut out = String::new();
+    let mut row =
+        |name: &str, value: String| out.push_str(&format!("{} {value}\n", styled(DIM, &format!("{name:<12}"))));
+    let Identity { command, entry, interpreter } = &terms.identity;
+    row("command", visible(&command.join(" ")));
+    for (name, pin) in [("file", entry), ("interpreter", interpreter)] {
+        if let Some(pin) = pin {
+            row(name, format!("{} {}", visible(&pin.path), pin.sha256));
+        }
+    }
+    if entry.is_none() {
+        row("file", "not pinned: no single file holds the server's code".into());
+    }
+    row("protocol", visible(&found.protocol));
+    let path = visible(&terms.lock.value.to_string_lossy());
+    match before.and_then(|before| before.lock.as_ref()) {
+        Some(lock) => {
+            let by = format!("{} by {} with {}", lock.approval.at, lock.approval.by, lock.approval.with);
+            row("lock", format!("{path}, approved {}", visible(&by)));
+        }
+        None => row("lock", format!("{path}, which is new")),
+    }
+    match review.questions.len() {
+        0 => out.push_str("everything is as approved\n"),
+        1 => out.push_str("one thing to look at\n"),
+        count => out.push_str(&format!("{count} things to look at\n")),
+    }
+    out
+}
+
+/// Approves everything, with one line for each thing and all findings.
+fn unread(review: &Review, seen: &Seen, accept: bool, out: &mut dyn Write) -> Result<Vec<Answer>, Failed> {
+    let mut grave = 0;
+    let mut text = String::new();
+    for question in &review.questions {
+        text.push_str(&format!("  {}\n", title(question)));
+        for placed in seen.about(question).map_err(ApproveError::from)? {
+            grave += usize::from(is_grave(std::slice::from_ref(&placed)));
+            text.push_str(&format!("    {}\n", findings::line(&placed)));
+        }
+        if let Question::Item(item) = question {
+            for exemption in item.exempt.iter().take(item.by_walks) {
+                text.push_str(&format!("    exempted: {}\n", told(exemption)));
+            }
+            for exemption in item.exempt.iter().skip(item.by_walks) {
+                text.push_str(&format!("    differed in a session, and stays drift: {}\n", told(exemption)));
+            }
+        }
+    }
+    out.write_all(text.as_bytes()).map_err(|source| IoFailed { what: "write to standard output", source })?;
+    if grave > 0 && !accept {
+        return Err(ApproveError::GraveFindings { count: grave }.into());
+    }
+    Ok(review.questions.iter().map(Answer::whole).collect())
+}
+
+fn one_by_one(
+    review: &Review,
+    seen: &Seen,
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> Result<Vec<Answer>, Failed> {
+    let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
+    let mut answers = Vec::new();
+    let mut all = false;
+    for (at, question) in review.questions.iter().enumerate() {
+        let found = seen.about(question).map_err(ApproveError::from)?;
+        let heading = styled(BOLD, &format!("[{}/{}] {}", at + 1, review.questions.len(), title(question)));
+        out.write_all(format!("\n{heading}\n").as_bytes()).map_err(talk)?;
+        out.write_all(body(question).map_err(ApproveError::from)?.as_bytes()).map_err(talk)?;
+        for placed in &found {
+            out.write_all(format!("{}\n", findings::line(placed)).as_bytes()).map_err(talk)?;
+        }
+        // whoever says "all" has not seen what is grave among it
+        if all && !is_grave(&found) {
+            answers.push(Answer::whole(question));
+            continue;
+        }
+        let varies = matches!(question, Question::Item(item) if item.may_vary());
+        let mut offered = vec![Said::Yes, Said::No, Said::All];
+        offered.extend(varies.then_some(Said::Varies));
+        offered.push(Said::Quit);
+        let answer = loop {
+            match ask(&prompt(question), &offered, input, out).map_err(talk)? {
+                Said::Yes => break Answer::Yes { exempt: exemptions(question, input, out)? },
+                Said::No => break Answer::No,
+                // what that would let through is said first
+                Said::Varies if !may_vary(question, input, out)? => {}
+                Said::Varies => break Answer::Varies,
+                Said::All => {
+                    all = true;
+                    break Answer::whole(question);
+                }
+                Said::Quit => return Err(ApproveError::Nothing.into()),
+            }
+        };
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// Which of the exemptions that are offered with an item are accepted.
+fn exemptions(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Vec<usize>, Failed> {
+    let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
+    let Question::Item(item) = question else { return Ok(Vec::new()) };
+    let mut accepted = Vec::new();
+    for (at, exemption) in item.exempt.iter().enumerate() {
+        let from = if at < item.by_walks { "differs from start to start" } else { "differed in a session" };
+        out.write_all(format!("this {from}: {}\n", told(exemption)).as_bytes()).map_err(talk)?;
+        match ask("may it differ?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
+            Said::Yes => accepted.push(at),
+            Said::No | Said::All | Said::Varies => {}
+            Said::Quit => return Err(ApproveError::Nothing.into()),
+        }
+    }
+    Ok(accepted)
+}
+
+/// Whether what differs may go on differing, once it is known what that means.
+fn may_vary(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<bool, Failed> {
+    let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
+    let Question::Item(ItemQuestion { asked, .. }) = question else { return Ok(false) };
+    match asked {
+        Asked::Changed { varies, .. } => {
+            for exemption in varies {
+                out.write_all(format!("would be exempted: {}\n", told(exemption)).as_bytes()).map_err(talk)?;
+            }
+        }
+        _ => out.write_all(b"it would be approved, and need not be there\n").map_err(talk)?,
+    }
+    match ask("exempt that?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
+        Said::Yes => Ok(true),
+        Said::Quit => Err(ApproveError::Nothing.into()),
+        Said::No | Said::All | Said::Varies => Ok(false),
+    }
+}
+
+/// What a question is about, in one line.
+fn title(question: &Question) -> String {
+    let named = |item: &Item| match item.kind {
+        Kind::Server => "what the server says of itself".to_owned(),
+        kind => format!("{kind} `{}`", visible(&item.name)),
+    };
+    match question {
+        Question::Identity { .. } => "another program than the one that was approved".into(),
+        Question::Namespace(namespace) => format!("resources at `{}`", visible(namespace)),
+        Question::Item(ItemQuestion { asked, item, optional, in_session, .. }) => {
+            let what = match asked {
+                Asked::New => format!("new: {}", named(item)),
+                Asked::Renamed { from } => format!("renamed from `{}`: {}", visible(from), named(item)),
+                Asked::Changed { .. } => format!("changed: {}", named(item)),
+                Asked::Removed => return format!("gone: {}", named(item)),
+                Asked::Sometimes => format!("not always there: {}", named(item)),
+                Asked::Met { .. } => format!("another form: {}", named(item)),
+            };
+            let seen = match (in_session, optional) {
+                (true, _) => " (seen in a session, not in this walk)",
+                (false, true) => " (only some clients are shown it)",
+                (false, false) => "",
+            };
+            format!("{what}{seen}")
+        }
+    }
+}
+
+/// All of what is to be judged.
+fn body(question: &Question) -> Result<String, ItemFault> {
+    let drift = |change: &Option<crate::catalog::Change>| {
+        change.clone().map(|change| Drift { changes: vec![change] }.text(true)).unwrap_or_default()
+    };
+    Ok(match question {
+        Question::Identity { change, .. } => drift(change),
+        Question::Namespace(_) => {
+            "  resources there can be listed and read; the resources themselves are not pinned\n".into()
+        }
+        Question::Item(ItemQuestion { asked, item, .. }) => match asked {
+            Asked::New | Asked::Renamed { .. } => show::item(item)?,
+            Asked::Changed { change: Some(_), .. } | Asked::Met { change: Some(_) } => match asked {
+                Asked::Changed { change, .. } | Asked::Met { change } => drift(change),
+                _ => String::new(),
+            },
+            Asked::Changed { change: None, .. } | Asked::Met { change: None } => show::item(item)?,
+            Asked::Removed | Asked::Sometimes => String::new(),
+        },
+    })
+}
+
+fn prompt(question: &Question) -> String {
+    match question {
+        Question::Identity { .. } => "approve this program?".into(),
+        Question::Namespace(_) => "may resources live there?".into(),
+        Question::Item(ItemQuestion { asked, item, .. }) => match (asked, item.kind) {
+            (Asked::Removed, kind) => format!("forget this {kind}? (no: its absence stays drift)"),
+            (Asked::Sometimes, kind) => format!("may this {kind} be absent?"),
+            (Asked::Met { .. }, kind) => format!("may this {kind} have another form, too?"),
+            (Asked::New | Asked::Renamed { .. } | Asked::Changed { .. }, Kind::Server) => "approve this?".into(),
+            (Asked::New | Asked::Renamed { .. } | Asked::Changed { .. }, kind) => format!("approve this {kind}?"),
+        },
+    }
+}
+
+/// An exemption, with what it lets through.
+fn told(exemption: &Exemption) -> String {
+    let Exemption { at, rule, .. } = exemption;
+    let at = visible(at);
+    match rule {
+        Varies::Part { prefix, suffix, max } => {
+            let (prefix, suffix) = (tail(prefix), head(suffix));
+            format!("{at}, up to {max} letters, digits and ._:/+@=- between \"{prefix}\" and \"{suffix}\"")
+        }
+        Varies::Any => {
+            let warning = styled(YELLOW, "whatever the server writes there is not looked at again");
+            format!("{at}, all of it; {warning}")
+        }
+    }
+}
+
+fn tail(text: &str) -> String {
+    let count = text.chars().count();
+    let cut: String = text.chars().skip(count.saturating_sub(40)).collect();
+    visible(&if count > 40 { format!("…{cut}") } else { cut })
+}
+
+fn head(text: &str) -> String {
+    let cut: String = text.chars().take(40).collect();
+    visible(&if text.chars().count() > 40 { format!("{cut}…") } else { cut })
+}
+
+/// What stays drift because it was answered with no.
+fn left_out(review: &Review, answers: &[Answer]) -> Vec<String> {
+    let no = review.questions.iter().zip(answers).filter(|(_, answer)| **answer == Answer::No);
+    no.map(|(question, _)| title(question)).collect()
+}
+
+fn write(lock: &Lock, path: &Path, before: Option<&Before>) -> Result<(), Failed> {
+    let raced = || ApproveError::Raced { path: path.to_path_buf() };
+    let text = lock.to_bytes();
+    let Some(before) = before else {
+        return match save(path, &text, Replace::No)? {
+            Saved::Written => Ok(()),
+            Saved::Existed => Err(raced().into()),
+        };
+    };
+    if load(path)?.as_ref() != Some(&before.text) {
+        return Err(raced().into());
+    }
+    let _replaced = save(path, &text, Replace::Yes)?;
+    Ok(())
+}
+
+/// What a session met is settled now, one way or the other.
+fn forget(record: &Record) {
+    match std::fs::remove_file(record.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            note(&format!("the record of a session stays: `{}`: {error}", record.path().display()));
+        }
+        _ => {}
+    }
+}
+
+fn conclusion(lock: &Lock, path: &Path, left_out: &[String]) -> String {
+    let count = |kind: Kind, many: &str| match lock.entries.iter().filter(|entry| entry.kind == kind).count() {
+        0 => None,
+        1 => Some(format!("1 {kind}")),
+        count => Some(format!("{count} {many}")),
+    };
+    let counts: Vec<String> =
+        [(Kind::Tool, "tools"), (Kind::Prompt, "prompts"), (Kind::Template, "resource templates")]
+            .into_iter()
+            .filter_map(|(kind, many)| count(kind, many))
+            .collect();
+    let counts = if counts.is_empty() { String::new() } else { format!(" with {}", counts.join(", ")) };
+    let mut out = format!("\n{}{counts}: {}\n", styled(BOLD, "approved"), visible(&path.to_string_lossy()));
+    if !left_out.is_empty() {
+        out.push_str("left as it was, and so still drift at every run:\n");
+        left_out.iter().for_each(|line| out.push_str(&format!("  {line}\n")));
+        out.push_str(
+            "such a run is refused, or, with `drift = \"quarantine\"` under `[gate]` in the profile, goes on\n",
+        );
+        out.push_str("without what changed or is new\n");
+    }
+    out
+}

@@ -1,0 +1,99 @@
+//! Asks a person at a terminal.
+
+use super::output::{BOLD, styled};
+use std::io::{self, BufRead, Write};
+
+/// What a person may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Yes,
+    No,
+    /// Yes to this and to all that follows.
+    All,
+    /// It varies.
+    Varies,
+    /// Stop, and write nothing.
+    Quit,
+}
+
+/// Asks until the answer is one of those offered. The end of input is [`Said::Quit`].
+pub(super) fn ask(
+    question: &str,
+    offered: &[Said],
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+) -> io::Result<Said> {
+    let words: Vec<&str> = offered.iter().map(|said| word(*said)).collect();
+    loop {
+        write!(output, "{} {}: ", styled(BOLD, question), words.join(" / "))?;
+        output.flush()?;
+        let mut line = String::new();
+        match input.read_line(&mut line) {
+            Ok(0) => {
+                writeln!(output)?;
+                return Ok(Said::Quit);
+            }
+            Ok(_) => {}
+            // not text: not an answer
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+            Err(error) => return Err(error),
+        }
+        let answer = line.trim().to_lowercase();
+        let said = offered.iter().find(|said| {
+            let word = word(**said).replace(['[', ']'], "");
+            // a single letter, or the first word of what is offered
+            !answer.is_empty()
+                && (word.starts_with(&answer) && answer.len() == 1 || word.split(':').next() == Some(&answer))
+        });
+        match said {
+            Some(said) => return Ok(*said),
+            None => writeln!(output, "please answer with one of these")?,
+        }
+    }
+}
+
+fn word(said: Said) -> &'static str {
+    match said {
+        Said::Yes => "[y]es",
+        Said::No => "[n]o",
+        Said::All => "[a]ll",
+        Said::Varies => "[v]aries: exempt what differs",
+        Said::Quit => "[q]uit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(typed: &str, offered: &[Said]) -> (Said, String) {
+        let mut output = Vec::new();
+        let said = ask("approve?", offered, &mut typed.as_bytes(), &mut output).unwrap();
+        (said, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn letters_and_words_are_answers() {
+        const ALL: &[Said] = &[Said::Yes, Said::No, Said::All, Said::Varies, Said::Quit];
+        for (typed, said) in [
+            ("y\n", Said::Yes),
+            (" YES \n", Said::Yes),
+            ("n\n", Said::No),
+            ("all\n", Said::All),
+            ("v\n", Said::Varies),
+            ("varies\n", Said::Varies),
+            ("q\n", Said::Quit),
+        ] {
+            assert_eq!(answer(typed, ALL).0, said, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_one() {
+        let (said, output) = answer("\nyep\nye\nv\n\u{1b}[A\nno\n", &[Said::Yes, Said::No]);
+        assert_eq!(said, Said::No);
+        assert_eq!(output.matches("please answer").count(), 5);
+        assert_eq!(answer("", &[Said::Yes]).0, Said::Quit, "the end of input approves nothing");
+        assert_eq!(answer("y", &[Said::Yes]).0, Said::Yes, "a last line without its end");
+    }
+}

@@ -1,0 +1,536 @@
+//! Phrases over words, all of them looked for in one pass.
+//!
+//! A phrase is a row of elements, parted by blanks:
+//!
+//! * `word`, or `one|two` for either; `word~` stands for its inflections too (send, sends, sent is written out, sending);
+//! * `%kind` for a [`Kind`] of word, `@name` for the words of a [`LISTS`] entry;
+//! * a `?` at the end makes the element optional;
+//! * `..` skips up to 3 words, `...` up to 8, never over the end of a sentence;
+//! * `{name}` is replaced by each row of [`ROWS`] in turn.
+//!
+//! They run as one bit-parallel automaton (Shift-And with optional elements, after Navarro and Raffinot): a bit for
+//! each element, a few machine words a step, and most steps need none since nothing is under way. So the time is linear
+//! in the text whatever it holds, and what is remembered of it is the last 64 words.
+
+use super::rule::{Phrase, RULES, Rule};
+use super::words::{Break, Word, words};
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Words that phrases share.
+const LISTS: &[(&str, &str)] = &[
+    ("not", "not never dont cannot mustnt shouldnt"),
+    ("person", "user users human humans person people anyone anybody operator them him her customer"),
+    (
+        "take",
+        "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ include~ \
+      insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ harvest~ print~ output~",
+    ),
+    (
+        "send",
+        "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ submit~ relay~ copy copies \
+      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~",
+    ),
+    ("ignore", "ignore~ disregard~ forget~ override~ bypass~ discard~ neglect~ overlook~"),
+    (
+        "orders",
+        "instruction instructions rule rules guideline guidelines direction directions directive directives prompt prompts \
+      command commands constraint constraints restriction restrictions policy policies safeguard safeguards guardrail guardrails \
+      protocols programming order orders training",
+    ),
+    ("model", "ai agent agents assistant assistants model models llm llms claude gpt chatgpt copilot cursor gemini"),
+    ("must", "must please should shall mandatory required always need needs first then also now immediately requires"),
+    (
+        "report",
+        "detect~ scan~ analyze~ analyse~ check~ classif~ explain~ describe~ document~ example examples sample \
+      mock illustrative returns such like phrase phrases pattern patterns string strings expected training called \
+      tests whether header headers warning warnings versus lists documentation",
+    ),
+];
+
+/// Rows of elements that phrases share.
+const ROWS: &[(&str, &[&str])] = &[
+    (
+        "secret",
+        &[
+            "credential|credentials|password|passwords|passphrase|secrets|%secretfile|%envfile|creds|keychain|apikey|apikeys",
+            "api|private|ssh|access|secret|auth|session|bearer|master|encryption|aws|oauth key|keys|token|tokens|password|secret|secrets",
+            "environment|env variables|variable|vars",
+        ],
+    ),
+    (
+        "talk",
+        &[
+            "conversation|chat|message|dialogue|dialog history|log|transcript|context|content|contents",
+            "system prompt|message|instructions",
+            "entire|whole|full|complete conversation|chat|dialogue|history|context|thread",
+            "every|all|each message|messages|prompt|prompts|email|emails|conversation|conversations",
+        ],
+    ),
+];
+
+/// What can be told from a word's form alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Any word at all; what `..` is made of.
+    Any,
+    /// A file that holds credentials, or the configuration of an MCP host.
+    SecretFile,
+    /// `.env`, which documentation names often.
+    EnvFile,
+    /// What follows the scheme of a URL.
+    Url,
+    /// An e-mail address.
+    Mail,
+    /// A name as programs have it: `read_file`, `resolve-library-id`, `readFile` (not told from `readfile`).
+    Identifier,
+    /// A file that a shell reads at its start.
+    StartFile,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("any", Kind::Any),
+    ("secretfile", Kind::SecretFile),
+    ("envfile", Kind::EnvFile),
+    ("url", Kind::Url),
+    ("mail", Kind::Mail),
+    ("ident", Kind::Identifier),
+    ("startfile", Kind::StartFile),
+];
+
+/// Parts of paths that are secrets wherever they stand.
+const SECRET_FILES: &[&str] = &[
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    "id_dsa",
+    ".ssh",
+    ".aws",
+    ".gnupg",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".kube/config",
+    ".docker/config",
+    "mcp.json",
+    "claude_desktop_config",
+    "/etc/passwd",
+    "/etc/shadow",
+    "bash_history",
+    "zsh_history",
+    "wallet.dat",
+    "cookies.sqlite",
+    "login.keychain",
+    ".pgpass",
+    ".config/gcloud",
+    ".config/gh",
+    "private_key",
+    "private.key",
+    "authorized_keys",
+    "/proc/self/environ",
+    "credentials.json",
+    "aws/credentials",
+    ".vault-token",
+    ".azure",
+    "secrets.yaml",
+    "secrets.json",
+    "key.pem",
+];
+
+impl Kind {
+    fn of(word: &str) -> impl Iterator<Item = Kind> {
+        let path = word.contains(['/', '.', '_', '\\']);
+        let secret = path && SECRET_FILES.iter().any(|part| word.contains(part));
+        let env = path && (word == ".env" || word.ends_with("/.env") || word.starts_with(".env."));
+        let start = path
+            && [".bashrc", ".zshrc", ".profile", ".bash_profile", "crontab", "/etc/cron"]
+                .iter()
+                .any(|f| word.contains(f));
+        let url = word.starts_with("//") || word.starts_with("www.");
+        let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+        let identifier = word.len() > 3
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && word.bytes().any(|b| b == b'_' || b == b'-');
+        [
+            (true, Kind::Any),
+            (secret, Kind::SecretFile),
+            (env, Kind::EnvFile),
+            (url, Kind::Url),
+            (mail, Kind::Mail),
+            (identifier, Kind::Identifier),
+            (start, Kind::StartFile),
+        ]
+        .into_iter()
+        .filter_map(|(is, kind)| is.then_some(kind))
+    }
+}
+
+/// A phrase that was found.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub(super) rule: &'static Rule,
+    pub(super) phrase: &'static Phrase,
+    /// Bytes of the text.
+    pub(super) span: Range<usize>,
+    /// A negation stands right before it.
+    pub(super) negated: bool,
+    /// The sentence speaks about such texts: "detects", "such as", "example".
+    pub(super) reported: bool,
+}
+
+/// Words to look back at, and the most elements that a phrase has.
+const WINDOW: usize = 64;
+
+/// The automaton of all phrases of all rules.
+struct Automaton {
+    /// Lanes of 64 bits.
+    lanes: usize,
+    first: Vec<u64>,
+    last: Vec<u64>,
+    optional: Vec<u64>,
+    /// For each kind of word, the elements that take it.
+    kinds: Vec<Vec<u64>>,
+    /// The elements that take a word, by the word.
+    words: HashMap<Box<str>, Entry>,
+    /// For each lane, the phrases in it with their last bit.
+    phrases: Vec<Vec<(u64, &'static Rule, &'static Phrase)>>,
+    /// Bits that a phrase which is not under way can take.
+    entries: Vec<u64>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Entry {
+    /// Elements that take the word, where any do.
+    mask: Vec<u64>,
+    negates: bool,
+    reports: bool,
+}
+
+static AUTOMATON: LazyLock<Automaton> = LazyLock::new(|| {
+    let mut automaton = Automaton::empty();
+    for rule in RULES {
+        for phrase in rule.phrases {
+            automaton.add(rule, phrase);
+        }
+    }
+    automaton.finish();
+    automaton
+});
+
+/// What an element takes.
+struct Element {
+    words: Vec<String>,
+    kinds: Vec<Kind>,
+    optional: bool,
+}
+
+/// The rows of elements that a pattern stands for.
+fn expand(pattern: &str) -> Vec<Vec<Element>> {
+    let mut rows: Vec<String> = vec![String::new()];
+    for part in pattern.split_whitespace() {
+        let named = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        let choices = named.and_then(|named| ROWS.iter().find(|(name, _)| *name == named)).map(|(_, choices)| *choices);
+        let one = [part];
+        let choices = choices.unwrap_or(&one);
+        rows = rows.iter().flat_map(|row| choices.iter().map(move |choice| format!("{row} {choice}"))).collect();
+    }
+    rows.iter().map(|row| row.split_whitespace().flat_map(elements).collect()).collect()
+}
+
+/// The elements of one part of a pattern: several for a gap.
+fn elements(part: &str) -> Vec<Element> {
+    let gap = match part {
+        ".." => 3,
+        "..." => 8,
+        _ => 0,
+    };
+    if gap > 0 {
+        return (0..gap).map(|_| Element { words: vec![], kinds: vec![Kind::Any], optional: true }).collect();
+    }
+    let (part, optional) = match part.strip_suffix('?') {
+        Some(part) => (part, true),
+        None => (part, false),
+    };
+    let mut element = Element { words: vec![], kinds: vec![], optional };
+    for choice in part.split('|') {
+        if let Some(name) = choice.strip_prefix('%') {
+            element.kinds.extend(KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind));
+        } else if let Some(name) = choice.strip_prefix('@') {
+            let list = LISTS.iter().find(|(known, _)| *known == name).map_or("", |(_, list)| list);
+            element.words.extend(list.split_whitespace().flat_map(inflected));
+        } else {
+            element.words.extend(inflected(choice));
+        }
+    }
+    vec![element]
+}
+
+/// The word itself, or its regular inflections where it ends in `~`.
+fn inflected(word: &str) -> Vec<String> {
+    let Some(stem) = word.strip_suffix('~') else { return vec![word.to_owned()] };
+    if let Some(short) = stem.strip_suffix('e') {
+        return ["e", "es", "ed", "ing"].map(|end| format!("{short}{end}")).to_vec();
+    }
+    if stem == "classif" {
+        return ["y", "ies", "ied", "ying"].map(|end| format!("{stem}{end}")).to_vec();
+    }
+    ["", "s", "es", "ed", "ing"].map(|end| format!("{stem}{end}")).to_vec()
+}
+
+impl Automaton {
+    fn empty() -> Self {
+        Self {
+            lanes: 0,
+            first: vec![],
+            last: vec![],
+            optional: vec![],
+            kinds: vec![vec![]; KINDS.len()],
+            words: HashMap::new(),
+            phrases: vec![],
+            entries: vec![],
+        }
+    }
+
+    fn add(&mut self, rule: &'static Rule, phrase: &'static Phrase) {
+        for row in expand(phrase.pattern) {
+            let used = self.last.last().map_or(64, |last| 64 - last.leading_zeros() as usize);
+            let (lane, mut bit) = if self.lanes > 0 && used + row.len() <= 64 {
+                (self.lanes - 1, used)
+            } else {
+                self.lanes += 1;
+                for plane in [&mut self.first, &mut self.last, &mut self.optional] {
+                    plane.push(0);
+                }
+                self.phrases.push(vec![]);
+                (self.lanes - 1, 0)
+            };
+            set(&mut self.first, lane, bit);
+            let length = row.len();
+            for element in row {
+                if element.optional {
+                    set(&mut self.optional, lane, bit);
+                }
+                for kind in element.kinds {
+                    if let Some(mask) = self.kinds.get_mut(kind as usize) {
+                        set(mask, lane, bit);
+                    }
+                }
+                for word in element.words {
+                    set(&mut self.words.entry(word.into()).or_default().mask, lane, bit);
+                }
+                bit += 1;
+            }
+            if length > 0 {
+                set(&mut self.last, lane, bit - 1);
+                if let Some(phrases) = self.phrases.get_mut(lane) {
+                    phrases.push((1 << (bit - 1), rule, phrase));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for (list, mark) in [("not", true), ("report", false)] {
+            let words = elements(&format!("@{list}")).into_iter().flat_map(|element| element.words);
+            for word in words {
+                let entry = self.words.entry(word.into()).or_default();
+                *(if mark { &mut entry.negates } else { &mut entry.reports }) = true;
+            }
+        }
+        for word in ["without", "no", "avoid", "refuse", "refuses", "doesnt", "wont", "nor", "cant"] {
+            self.words.entry(word.into()).or_default().negates = true;
+        }
+        self.entries = (0..self.lanes)
+            .map(|lane| close(at(&self.first, lane), at(&self.optional, lane), at(&self.first, lane)))
+            .collect();
+    }
+
+    /// The elements of `lane` that take the word.
+    fn mask(&self, entry: Option<&Entry>, kinds: &[Kind], lane: usize) -> u64 {
+        let words = entry.map_or(0, |entry| at(&entry.mask, lane));
+        kinds.iter().fold(words, |mask, kind| mask | self.kinds.get(*kind as usize).map_or(0, |kind| at(kind, lane)))
+    }
+
+    /// One step of one lane; what is set of the last bits are phrases that end here.
+    fn step(&self, lane: usize, state: u64, mask: u64, enter: bool) -> u64 {
+        let (first, optional) = (at(&self.first, lane), at(&self.optional, lane));
+        let next = (state << 1) & !first;
+        let next = if enter { next | at(&self.entries, lane) } else { next };
+        close(next, optional, first) & mask
+    }
+}
+
+/// `reached` and what can be reached from it by leaving optional elements out.
+fn close(mut reached: u64, optional: u64, first: u64) -> u64 {
+    loop {
+        let more = reached | ((reached & optional) << 1) & !first;
+        if more == reached {
+            return reached;
+        }
+        reached = more;
+    }
+}
+
+fn at(plane: &[u64], lane: usize) -> u64 {
+    plane.get(lane).copied().unwrap_or_default()
+}
+
+fn set(plane: &mut Vec<u64>, lane: usize, bit: usize) {
+    if plane.len() <= lane {
+        plane.resize(lane + 1, 0);
+    }
+    if let Some(lane) = plane.get_mut(lane) {
+        *lane |= 1 << bit;
+    }
+}
+
+/// A word that has gone by.
+struct Past {
+    span: Range<usize>,
+    before: Break,
+    negates: bool,
+    entry: Option<&'static Entry>,
+    kinds: Vec<Kind>,
+}
+
+/// Finds every phrase in `text`, in the order of their ends. With `names`, `text` is a name made of words.
+pub(super) fn find(text: &str, names: bool, mut each: impl FnMut(Match)) {
+    let automaton: &'static Automaton = &AUTOMATON;
+    let mut states = vec![0u64; automaton.lanes];
+    let mut running = false;
+    let mut past: VecDeque<Past> = VecDeque::with_capacity(WINDOW);
+    let mut reported = false;
+    words(text, names, |word: &Word<'_>| {
+        if word.before == Break::Sentence {
+            if running {
+                states.fill(0);
+                running = false;
+            }
+            past.clear();
+            reported = false;
+        }
+        let entry = automaton.words.get(word.text);
+        let kinds: Vec<Kind> = Kind::of(word.text).collect();
+        if past.len() == WINDOW {
+            past.pop_front();
+        }
+        let (negates, reports) = entry.map_or((false, false), |entry| (entry.negates, entry.reports));
+        past.push_back(Past { span: word.span.clone(), before: word.before, negates, entry, kinds });
+        let Some(now) = past.back() else { return };
+        if !running && entry.is_none_or(|entry| entry.mask.is_empty()) && now.kinds.len() == 1 {
+            return;
+        }
+        running = false;
+        for (lane, state) in states.iter_mut().enumerate() {
+            *state = automaton.step(lane, *state, automaton.mask(entry, &now.kinds, lane), true);
+            running |= *state != 0;
+            let ended = *state & at(&automaton.last, lane);
+            if ended == 0 {
+                continue;
+            }
+            for (bit, rule, phrase) in automaton.phrases.get(lane).into_iter().flatten() {
+                if ended & bit != 0 {
+                    let start = automaton.start(lane, *bit, &past);
+                    each(Match {
+                        rule,
+                        phrase,
+                        span: past.get(start).map_or(word.span.start, |first| first.span.start)..word.span.end,
+                        negated: negated(&past, start),
+                        reported,
+                    });
+                }
+            }
+        }
+        reported |= reports;
+    });
+}
+
+impl Automaton {
+    /// The index in `past` of the word that the shortest match of the phrase, which ends at the last of them, begins with.
+    fn start(&self, lane: usize, bit: u64, past: &VecDeque<Past>) -> usize {
+        let masks: Vec<u64> = past.iter().map(|word| self.mask(word.entry, &word.kinds, lane)).collect();
+        let matches = |start: &usize| {
+            let mut state = 0;
+            for (index, mask) in masks.iter().enumerate().skip(*start) {
+                state = self.step(lane, state, *mask, index == *start);
+            }
+            state & bit != 0
+        };
+        (0..past.len()).rev().find(matches).unwrap_or_default()
+    }
+}
+
+/// Whether one of the three words before `start`, in the same clause, is a negation.
+fn negated(past: &VecDeque<Past>, start: usize) -> bool {
+    let mut clause = past.get(start).map_or(Break::Sentence, |word| word.before);
+    for index in (start.saturating_sub(3)..start).rev() {
+        let Some(word) = past.get(index) else { return false };
+        if clause != Break::None {
+            return false;
+        }
+        if word.negates {
+            return true;
+        }
+        clause = word.before;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_sound() {
+        for phrase in RULES.iter().flat_map(|rule| rule.phrases) {
+            for part in phrase.pattern.split_whitespace() {
+                for choice in part.trim_end_matches('?').split('|') {
+                    let known = match choice.split_at(1.min(choice.len())) {
+                        ("%", name) => KINDS.iter().any(|(known, _)| *known == name),
+                        ("@", name) => LISTS.iter().any(|(known, _)| *known == name),
+                        ("{", name) => ROWS.iter().any(|(known, _)| format!("{known}}}") == name),
+                        (".", _) => [".", "..", "..."].contains(&choice) || !choice.contains(".."),
+                        _ => choice
+                            .trim_end_matches('~')
+                            .chars()
+                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_/".contains(c)),
+                    };
+                    assert!(known, "`{choice}` in `{}`", phrase.pattern);
+                }
+            }
+            for row in expand(phrase.pattern) {
+                assert!(row.len() <= WINDOW, "`{}` is too long", phrase.pattern);
+                let last = row.last().expect("a phrase has elements");
+                assert!(!last.optional, "`{}` ends in an optional element", phrase.pattern);
+                assert!(!row[0].kinds.contains(&Kind::Any), "`{}` begins with a gap", phrase.pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_stand_where_they_are_looked_up() {
+        for (index, (_, kind)) in KINDS.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+        }
+    }
+
+    #[test]
+    fn inflections() {
+        assert_eq!(inflected("include~"), ["include", "includes", "included", "including"]);
+        assert_eq!(inflected("sent"), ["sent"]);
+    }
+
+    #[test]
+    fn words_have_kinds() {
+        let kinds = |word| Kind::of(word).filter(|kind| *kind != Kind::Any).collect::<Vec<_>>();
+        assert_eq!(kinds("~/.ssh/id_rsa"), [Kind::SecretFile]);
+        assert_eq!(kinds("~/project/.env"), [Kind::EnvFile]);
+        assert_eq!(kinds("//evil.example/x"), [Kind::Url]);
+        assert_eq!(kinds("a@b.example"), [Kind::Mail]);
+        assert_eq!(kinds("read_file"), [Kind::Identifier]);
+        assert_eq!(kinds("readme"), []);
+        assert_eq!(kinds("environment"), []);
+    }
+}
