@@ -1,8 +1,8 @@
 //! Hostile text, made fit for a terminal and for a person's eye.
 
+use super::Finding;
 use super::invisible::is_invisible;
 use super::secrets;
-use super::Finding;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -22,8 +22,7 @@ impl Finding {
         let low = text.floor_char_boundary(start.saturating_sub(AROUND));
         let high = text.ceil_char_boundary((start + AROUND).min(text.len()));
         let window = text.get(low..high).unwrap_or_default();
-        let masks: Vec<Range<usize>> =
-            secrets::spans(window).map(|mask| mask.start + low..mask.end + low).collect();
+        let masks: Vec<Range<usize>> = secrets::spans(window).map(|mask| mask.start + low..mask.end + low).collect();
         let piece = |range: Range<usize>| pieces(text, range, &masks);
         // A span of its own that is too long shows its beginning; what room is left goes to both sides.
         let middle = take(piece(start..end.min(high)), MOST - 2);

@@ -50,7 +50,13 @@ pub(super) struct Found {
 
 impl Found {
     /// Another finding. Only the first of one rule and severity are kept.
-    pub(super) fn add(&mut self, rule: &'static str, severity: Severity, span: Range<usize>, message: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        rule: &'static str,
+        severity: Severity,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) {
         let count = self.counts.iter_mut().find(|(known, graded, _)| *known == rule && *graded == severity);
         match count {
             Some((.., count)) if *count >= MOST => return,
@@ -99,7 +105,10 @@ mod tests {
         found.add("a", Severity::Low, 9..12, "third");
         let list = found.finish();
         assert_eq!(list.len(), 3);
-        assert_eq!((list[0].span.clone(), list[0].severity, list[0].message.as_str()), (0..9, Severity::High, "second"));
+        assert_eq!(
+            (list[0].span.clone(), list[0].severity, list[0].message.as_str()),
+            (0..9, Severity::High, "second")
+        );
         assert_eq!(list[2].span, 9..12);
     }
 

@@ -36,8 +36,14 @@ struct Group {
     presentation: bool,
 }
 
-const KINDS: [Invisible; 6] =
-    [Invisible::Tag, Invisible::Selector, Invisible::ZeroWidth, Invisible::Bidi, Invisible::BidiMark, Invisible::Filler];
+const KINDS: [Invisible; 6] = [
+    Invisible::Tag,
+    Invisible::Selector,
+    Invisible::ZeroWidth,
+    Invisible::Bidi,
+    Invisible::BidiMark,
+    Invisible::Filler,
+];
 
 fn invisible(text: &str, found: &mut Found) {
     let right_to_left = text.chars().any(is_right_to_left);
@@ -61,14 +67,16 @@ fn invisible(text: &str, found: &mut Found) {
         };
         let after = || rest.chars().take(NEAR).find(|c| !is_invisible(*c));
         if !home && let Some(group) = groups.get_mut(kind as usize) {
-            let splits = seen.is_some_and(|c| c.is_ascii_alphanumeric()) && after().is_some_and(|c| c.is_ascii_alphanumeric());
+            let splits =
+                seen.is_some_and(|c| c.is_ascii_alphanumeric()) && after().is_some_and(|c| c.is_ascii_alphanumeric());
             match group {
                 Some(group) if at - group.span.end <= NEAR => group.extend(at, c, splits),
                 _ => {
                     if let Some(group) = group.take() {
                         group.report(kind, right_to_left, found);
                     }
-                    let new = Group { span: at..at, count: 0, splits: false, says: vec![], first: c, presentation: true };
+                    let new =
+                        Group { span: at..at, count: 0, splits: false, says: vec![], first: c, presentation: true };
                     group.insert(new).extend(at, c, splits);
                 }
             }
@@ -126,14 +134,25 @@ impl Group {
             String::new()
         };
         let (rule, severity, message) = match kind {
-            Invisible::Tag => ("hidden-tag-text", Severity::High, many("an invisible tag character", "invisible tag characters") + &says),
+            Invisible::Tag => (
+                "hidden-tag-text",
+                Severity::High,
+                many("an invisible tag character", "invisible tag characters") + &says,
+            ),
             Invisible::Selector => {
                 let severity = match count {
                     _ if presentation && count < 4 => Severity::Low,
                     ..3 => Severity::Medium,
                     _ => Severity::High,
                 };
-                ("hidden-selector-data", severity, many("a variation selector on nothing that has variants", "variation selectors on nothing that has variants") + &says)
+                (
+                    "hidden-selector-data",
+                    severity,
+                    many(
+                        "a variation selector on nothing that has variants",
+                        "variation selectors on nothing that has variants",
+                    ) + &says,
+                )
             }
             Invisible::ZeroWidth => {
                 let severity = match first {
@@ -146,7 +165,14 @@ impl Group {
             Invisible::Bidi => {
                 let plain = right_to_left && !matches!(first, '\u{202d}' | '\u{202e}');
                 let severity = if plain { Severity::Low } else { Severity::High };
-                ("bidi-controls", severity, many("a control that turns the direction of reading", "controls that turn the direction of reading"))
+                (
+                    "bidi-controls",
+                    severity,
+                    many(
+                        "a control that turns the direction of reading",
+                        "controls that turn the direction of reading",
+                    ),
+                )
             }
             Invisible::BidiMark => ("bidi-controls", Severity::Low, many("a mark of direction", "marks of direction")),
             Invisible::Filler => {
@@ -178,7 +204,11 @@ fn control(text: &str, found: &mut Found) {
                 let message = format!("a control character (U+{:04X})", u32::from(c));
                 found.add("control-characters", Severity::Medium, at..end, message);
             }
-            '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}' => {
+            '\u{e000}'..='\u{f8ff}'
+            | '\u{f0000}'..='\u{10ffff}'
+            | '\u{fdd0}'..='\u{fdef}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
                 let message = format!("a character without a meaning of its own (U+{:04X})", u32::from(c));
                 found.add("private-use-characters", Severity::Low, at..end, message);
             }
@@ -196,13 +226,17 @@ fn escape(text: &str) -> (usize, Severity, &'static str) {
     let parameters = body.bytes().take(LONGEST).take_while(|byte| matches!(byte, b'0'..=b'?')).count();
     let end = text.len() - body.len() + parameters;
     let (parameters, rest) = body.split_at(parameters);
-    let Some(last) = rest.chars().next().filter(char::is_ascii) else { return (end, Severity::High, "a broken control sequence") };
+    let Some(last) = rest.chars().next().filter(char::is_ascii) else {
+        return (end, Severity::High, "a broken control sequence");
+    };
     if last != 'm' {
         return (end + 1, Severity::High, "a control sequence that moves the cursor or erases");
     }
     let numbers: Vec<&str> = parameters.split([';', ':']).collect();
     // Black on black and the like: the foreground's number is the background's less ten.
-    let same = |number: &&str| number.parse::<u16>().is_ok_and(|n| (30..=37).contains(&n) && numbers.contains(&(n + 10).to_string().as_str()));
+    let same = |number: &&str| {
+        number.parse::<u16>().is_ok_and(|n| (30..=37).contains(&n) && numbers.contains(&(n + 10).to_string().as_str()))
+    };
     if numbers.iter().any(|number| number.trim_start_matches('0') == "8") || numbers.iter().any(same) {
         return (end + 1, Severity::High, "a control sequence that hides text on terminals");
     }
@@ -256,9 +290,15 @@ fn mixed_scripts(text: &str, found: &mut Found) {
 
 fn report_mixed(text: &str, span: Range<usize>, count: usize, found: &mut Found) {
     let words = text.get(span.clone()).unwrap_or_default();
-    let foreign: Vec<String> = words.chars().filter(|c| is_impostor(*c)).take(3).map(|c| format!("U+{:04X}", u32::from(c))).collect();
+    let foreign: Vec<String> =
+        words.chars().filter(|c| is_impostor(*c)).take(3).map(|c| format!("U+{:04X}", u32::from(c))).collect();
     let what = if count == 1 { "a word mixes".to_owned() } else { format!("{count} words mix") };
-    found.add("mixed-script-word", Severity::High, span, format!("{what} Latin letters with look-alikes ({})", foreign.join(", ")));
+    found.add(
+        "mixed-script-word",
+        Severity::High,
+        span,
+        format!("{what} Latin letters with look-alikes ({})", foreign.join(", ")),
+    );
 }
 
 /// Stretches of blanks so long that what follows lies off every screen.
@@ -302,7 +342,8 @@ mod tests {
 
     #[test]
     fn selectors_are_decoded() {
-        let hidden: String = b"run it".iter().filter_map(|byte| char::from_u32(0xe0100 + u32::from(*byte) - 16)).collect();
+        let hidden: String =
+            b"run it".iter().filter_map(|byte| char::from_u32(0xe0100 + u32::from(*byte) - 16)).collect();
         let list = found(&format!("Fine 😀{hidden}."));
         assert_eq!((list.len(), list[0].severity), (1, Severity::High));
         assert!(list[0].message.ends_with("that spell `run it`"), "{}", list[0].message);
@@ -331,12 +372,17 @@ mod tests {
         assert_eq!(found(&format!("🏴{long}\u{e007f}"))[0].rule, "hidden-tag-text");
         let open: String = "gbsct".chars().filter_map(|c| char::from_u32(0xe0000 + u32::from(c))).collect();
         assert_eq!(found(&format!("🏴{open}."))[0].rule, "hidden-tag-text");
-        assert_eq!(found(&format!("🏴{open}\u{e007f}{open}"))[0].span.start, 4 + open.len() + 4, "what follows a flag is hidden text");
+        assert_eq!(
+            found(&format!("🏴{open}\u{e007f}{open}"))[0].span.start,
+            4 + open.len() + 4,
+            "what follows a flag is hidden text"
+        );
     }
 
     #[test]
     fn escapes_are_told_from_colours() {
-        let rule = |text: &str| found(text).first().map(|finding| (finding.rule, finding.severity, finding.span.clone()));
+        let rule =
+            |text: &str| found(text).first().map(|finding| (finding.rule, finding.severity, finding.span.clone()));
         assert_eq!(rule("a\u{1b}[1;32mb"), Some(("terminal-escapes", Severity::Low, 1..8)));
         assert_eq!(rule("a\u{1b}[8mb"), Some(("terminal-escapes", Severity::High, 1..5)));
         assert_eq!(rule("a\u{1b}[30;40mb"), Some(("terminal-escapes", Severity::High, 1..9)));
@@ -349,7 +395,10 @@ mod tests {
 
     #[test]
     fn russian_typos_are_no_forgery() {
-        assert!(found("cлово про Mоскву").iter().all(|finding| finding.rule != "mixed-script-word"), "letters that only Cyrillic has");
+        assert!(
+            found("cлово про Mоскву").iter().all(|finding| finding.rule != "mixed-script-word"),
+            "letters that only Cyrillic has"
+        );
         assert_eq!(found("рlease run")[0].rule, "mixed-script-word");
     }
 

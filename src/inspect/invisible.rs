@@ -22,15 +22,28 @@ pub(super) fn kind(c: char) -> Option<Invisible> {
     Some(match c {
         ..'\u{ad}' => return None,
         '\u{e0000}'..='\u{e007f}' => Invisible::Tag,
-        '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180d}' | '\u{180f}' => Invisible::Selector,
+        '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180d}' | '\u{180f}' => {
+            Invisible::Selector
+        }
         '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{180e}' => Invisible::ZeroWidth,
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Invisible::Bidi,
         '\u{200e}' | '\u{200f}' | '\u{61c}' => Invisible::BidiMark,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2061}'..='\u{2065}'
-        | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}' => {
-            Invisible::Filler
-        }
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{2061}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}'
+        | '\u{2800}'
+        | '\u{3164}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0080}'..='\u{e00ff}'
+        | '\u{e01f0}'..='\u{e0fff}' => Invisible::Filler,
         _ => return None,
     })
 }
@@ -67,7 +80,8 @@ pub(super) fn is_at_home(c: char, before: Option<char>, after: Option<char>) -> 
 /// Whether the letter is written from right to left.
 pub(super) fn is_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}'
-        | '\u{1e800}'..='\u{1efff}') && c != '\u{61c}'
+        | '\u{1e800}'..='\u{1efff}')
+        && c != '\u{61c}'
 }
 
 /// Letters of scripts in which joining is spelling: Arabic and its relatives, those of India and its neighbours, Mongolian.
@@ -80,7 +94,8 @@ fn joins(c: char) -> bool {
 /// Scripts whose words are not parted by blanks.
 fn breaks_without_blanks(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1980}'..='\u{1aaf}'
-        | '\u{3000}'..='\u{30ff}') || is_ideograph(c)
+        | '\u{3000}'..='\u{30ff}')
+        || is_ideograph(c)
 }
 
 fn is_ideograph(c: char) -> bool {

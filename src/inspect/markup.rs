@@ -9,17 +9,74 @@ use memchr::{memchr_iter, memmem};
 
 /// Tags that no markup language has and whose name is an order, a claim of authority or a claim of secrecy.
 const STRONG: &[&str] = &[
-    "important", "critical", "hidden", "secret", "system", "sys", "instruction", "instructions", "systemprompt", "systemmessage",
-    "systemreminder", "systeminstruction", "systeminstructions", "admin", "override", "urgent", "mandatory", "directive", "priority",
-    "assistant", "developer", "internal", "confidential", "private", "jailbreak", "attention", "hiddeninstructions", "agentinstructions",
-    "importantinstructions", "rules", "policy", "toolinstructions", "prompt", "invisible", "veryimportant", "root", "sudo",
+    "important",
+    "critical",
+    "hidden",
+    "secret",
+    "system",
+    "sys",
+    "instruction",
+    "instructions",
+    "systemprompt",
+    "systemmessage",
+    "systemreminder",
+    "systeminstruction",
+    "systeminstructions",
+    "admin",
+    "override",
+    "urgent",
+    "mandatory",
+    "directive",
+    "priority",
+    "assistant",
+    "developer",
+    "internal",
+    "confidential",
+    "private",
+    "jailbreak",
+    "attention",
+    "hiddeninstructions",
+    "agentinstructions",
+    "importantinstructions",
+    "rules",
+    "policy",
+    "toolinstructions",
+    "prompt",
+    "invisible",
+    "veryimportant",
+    "root",
+    "sudo",
 ];
 
 /// Tokens between `<|` and `|>` in chat templates.
 const ROLE_TOKENS: &[&str] = &[
-    "im_start", "im_end", "im_sep", "system", "user", "assistant", "end", "endoftext", "begin_of_text", "end_of_text", "start_header_id",
-    "end_header_id", "eot_id", "eom_id", "python_tag", "tool", "channel", "message", "return", "call", "constrain", "endofprompt",
-    "start_of_role", "end_of_role", "fim_prefix", "begin_of_sentence", "end_of_turn",
+    "im_start",
+    "im_end",
+    "im_sep",
+    "system",
+    "user",
+    "assistant",
+    "end",
+    "endoftext",
+    "begin_of_text",
+    "end_of_text",
+    "start_header_id",
+    "end_header_id",
+    "eot_id",
+    "eom_id",
+    "python_tag",
+    "tool",
+    "channel",
+    "message",
+    "return",
+    "call",
+    "constrain",
+    "endofprompt",
+    "start_of_role",
+    "end_of_role",
+    "fim_prefix",
+    "begin_of_sentence",
+    "end_of_turn",
 ];
 
 /// What stands in brackets at the start of a forged message: a first word, and the words that may follow it.
@@ -60,7 +117,12 @@ pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
         } else if rest.starts_with(['|', '｜']) {
             role_token(rest, at, found);
         } else if rest.starts_with("<SYS>>") || rest.starts_with("</SYS>>") {
-            found.add("role-marker", Severity::High, at..at + 2 + rest.find('>').unwrap_or_default() + 1, "a role marker of a chat template");
+            found.add(
+                "role-marker",
+                Severity::High,
+                at..at + 2 + rest.find('>').unwrap_or_default() + 1,
+                "a role marker of a chat template",
+            );
         } else {
             tag(rest, at, &mut opened, found);
         }
@@ -91,7 +153,8 @@ fn role_token(rest: &str, at: usize, found: &mut Found) {
     let first = rest.chars().next().map_or(0, char::len_utf8);
     let folded: String = rest.get(first..length).unwrap_or_default().chars().filter_map(fold).collect();
     let end = length + bar.len_utf8();
-    if bar != '>' && rest.get(end..).is_some_and(|rest| rest.starts_with('>')) && ROLE_TOKENS.contains(&folded.as_str()) {
+    if bar != '>' && rest.get(end..).is_some_and(|rest| rest.starts_with('>')) && ROLE_TOKENS.contains(&folded.as_str())
+    {
         found.add("role-marker", Severity::High, at..at + 1 + end + 1, "a role marker of a chat template");
     }
 }
@@ -147,10 +210,15 @@ fn tag(rest: &str, at: usize, opened: &mut Vec<(&'static str, usize)>, found: &m
 
 /// `[INST]`, `[SYSTEM NOTE]`, `[INSTRUCTION FOR AGENT]`.
 fn bracket(rest: &str, at: usize, found: &mut Found) {
-    let Some(end) = rest.char_indices().take(2 * LONGEST).find(|(_, c)| matches!(c, ']' | ':' | '\n' | '[')) else { return };
+    let Some(end) = rest.char_indices().take(2 * LONGEST).find(|(_, c)| matches!(c, ']' | ':' | '\n' | '[')) else {
+        return;
+    };
     let (end, last) = end;
     let inside = rest.get(..end).unwrap_or_default();
-    if last == '\n' || last == '[' || inside.chars().any(char::is_lowercase) && !inside.starts_with(['/', 'S', 'A', 'I']) {
+    if last == '\n'
+        || last == '['
+        || inside.chars().any(char::is_lowercase) && !inside.starts_with(['/', 'S', 'A', 'I'])
+    {
         return;
     }
     let folded: String = inside.chars().filter_map(fold).collect();
@@ -160,7 +228,12 @@ fn bracket(rest: &str, at: usize, found: &mut Found) {
         first == *known && if then.is_empty() { second.is_empty() } else { then.split(' ').any(|word| word == second) }
     });
     if known {
-        found.add("role-marker", Severity::High, at..at + 1 + end + last.len_utf8(), "a bracketed marker that claims to come from the system");
+        found.add(
+            "role-marker",
+            Severity::High,
+            at..at + 1 + end + last.len_utf8(),
+            "a bracketed marker that claims to come from the system",
+        );
     }
 }
 
@@ -177,8 +250,17 @@ fn styles(text: &str, found: &mut Found) {
         let end = text.floor_char_boundary((at + 200).min(text.len()));
         let value = text.get(at..end).unwrap_or_default();
         let length = value.find('>').unwrap_or(value.len());
-        let style: String = value.get(..length).unwrap_or_default().chars().filter(|c| !c.is_whitespace()).filter_map(fold).collect();
-        let hides = ["display:none", "visibility:hidden", "font-size:0", "opacity:0;", "opacity:0\"", "color:transparent", "left:-9999"];
+        let style: String =
+            value.get(..length).unwrap_or_default().chars().filter(|c| !c.is_whitespace()).filter_map(fold).collect();
+        let hides = [
+            "display:none",
+            "visibility:hidden",
+            "font-size:0",
+            "opacity:0;",
+            "opacity:0\"",
+            "color:transparent",
+            "left:-9999",
+        ];
         if hides.iter().any(|hide| style.contains(hide)) {
             from = at + length;
             found.add("hidden-markup", Severity::High, at..from, "a style that keeps text from the eye");
@@ -198,7 +280,9 @@ mod tests {
 
     #[test]
     fn tags_are_spans() {
-        let tag = |text: &str| found(text).into_iter().find(|(rule, ..)| *rule == "pseudo-tag").map(|(_, severity, span)| (severity, span));
+        let tag = |text: &str| {
+            found(text).into_iter().find(|(rule, ..)| *rule == "pseudo-tag").map(|(_, severity, span)| (severity, span))
+        };
         assert_eq!(tag("x <IMPORTANT> y"), Some((Severity::High, "<IMPORTANT>".into())));
         assert_eq!(tag("x <important>y</important> z"), Some((Severity::High, "<important>y</important>".into())));
         assert_eq!(tag("<\u{e0001}IMP\u{200b}ORTANT>"), Some((Severity::High, "<\u{e0001}IMP\u{200b}ORTANT>".into())));
@@ -228,6 +312,9 @@ mod tests {
     #[test]
     fn hidden_markup() {
         assert_eq!(found("<!-- x -->"), []);
-        assert_eq!(found("a <span style='display: NONE'>b</span>").first().map(|f| (f.0, f.1)), Some(("hidden-markup", Severity::High)));
+        assert_eq!(
+            found("a <span style='display: NONE'>b</span>").first().map(|f| (f.0, f.1)),
+            Some(("hidden-markup", Severity::High))
+        );
     }
 }

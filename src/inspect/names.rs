@@ -22,7 +22,12 @@ pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
     let forged = text.text.chars().any(is_impostor) && text.text.chars().any(|c| c.is_ascii_alphabetic());
     let severity = if forged { Severity::High } else { severity };
     let shown = if c.is_ascii_graphic() { format!("`{c}`") } else { format!("U+{:04X}", u32::from(c)) };
-    found.add("odd-name", severity, at..at + c.len_utf8(), format!("a name with {shown}, outside letters, digits and `_.-/`"));
+    found.add(
+        "odd-name",
+        severity,
+        at..at + c.len_utf8(),
+        format!("a name with {shown}, outside letters, digits and `_.-/`"),
+    );
 }
 
 /// Names that a reader takes for one another: within `names`, and of `names` with `known` ones of other servers. Each
@@ -60,7 +65,12 @@ pub(super) fn compare(names: &[&str], known: &[&str]) -> Vec<(usize, Finding)> {
             if let Some((other, severity, what)) = twin {
                 report(index, "look-alike-name", severity, format!("{what} `{}`", super::excerpt::shown(other)));
             } else if let Some(other) = near() {
-                report(index, "near-name", Severity::Medium, format!("is one slip away from `{}`", super::excerpt::shown(other)));
+                report(
+                    index,
+                    "near-name",
+                    Severity::Medium,
+                    format!("is one slip away from `{}`", super::excerpt::shown(other)),
+                );
             } else if looks.get(&seen).is_some() {
                 report(index, "taken-name", Severity::Low, "is the name of another server's tool, too".to_owned());
             }
@@ -123,7 +133,10 @@ fn is_slip(one: &str, other: &str) -> bool {
     let letter = |c: Option<&char>| c.is_some_and(|c| c.is_alphabetic());
     if short.len() == long.len() {
         let swapped = long.get(same) == short.get(same + 1) && long.get(same + 1) == short.get(same);
-        return swapped && letter(long.get(same)) && letter(long.get(same + 1)) && long.get(same + 2..) == short.get(same + 2..);
+        return swapped
+            && letter(long.get(same))
+            && letter(long.get(same + 1))
+            && long.get(same + 2..) == short.get(same + 2..);
     }
     if short.len() + 1 != long.len() || long.get(same + 1..) != short.get(same..) {
         return false;
@@ -143,7 +156,11 @@ mod tests {
 
     #[test]
     fn look_alikes() {
-        assert_eq!(rules(&["read_file", "reаd_file"], &[]), [(1, "look-alike-name", Severity::High)], "a Cyrillic letter");
+        assert_eq!(
+            rules(&["read_file", "reаd_file"], &[]),
+            [(1, "look-alike-name", Severity::High)],
+            "a Cyrillic letter"
+        );
         assert_eq!(rules(&["list_all", "Iist_all"], &[]), [(1, "look-alike-name", Severity::High)]);
         assert_eq!(rules(&["read_file", "read\u{200b}_file"], &[]), [(1, "look-alike-name", Severity::High)]);
         assert_eq!(rules(&["read_file", "readFile"], &[]), [(1, "look-alike-name", Severity::Medium)]);

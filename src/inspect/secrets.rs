@@ -93,7 +93,8 @@ fn token(provider: &Provider, rest: &str, at: usize) -> Option<Secret> {
         (true, false) => Severity::High,
     };
     let doubt = if proved { "" } else { ", whose checksum is wrong" };
-    let message = format!("{} (`{}…`, {} characters{doubt})", provider.name, provider.prefix, provider.prefix.len() + length);
+    let message =
+        format!("{} (`{}…`, {} characters{doubt})", provider.name, provider.prefix, provider.prefix.len() + length);
     Some(Secret { rule: "secret-token", severity, span: at..at + provider.prefix.len() + length, message })
 }
 
@@ -149,18 +150,23 @@ fn private_keys(text: &str) -> impl Iterator<Item = Secret> {
         if kind.contains('-') {
             return None;
         }
-        let dashes = kind.len() + "PRIVATE KEY".len();
-        let body = rest.get(dashes..)?.trim_start_matches(|c: char| c == '-' || c.is_ascii_uppercase() || c == ' ');
+        let body = rest.get(kind.len() + "PRIVATE KEY".len()..)?.strip_prefix("-----")?;
+        // The next line of dashes ends it, so that no text is read twice.
+        let end = memmem::find(body.as_bytes(), b"-----").unwrap_or(body.len());
         // Line feeds may be real or, in a default that is JSON within JSON, two characters.
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ' | b'\\' | b':' | b',' | b'-');
-        let length = body.bytes().take_while(|byte| is_part(*byte)).count();
-        let key: String = body.get(..length)?.chars().filter(char::is_ascii_alphanumeric).collect();
+        let is_part = |byte: u8| {
+            byte.is_ascii_alphanumeric()
+                || byte.is_ascii_whitespace()
+                || matches!(byte, b'+' | b'/' | b'=' | b'\\' | b':' | b',' | b'-')
+        };
+        let length = body.bytes().take(end).take_while(|byte| is_part(*byte)).count();
+        let key = body.get(..length)?;
         let end = at + BEGIN.len() + rest.len() - body.len() + length;
-        if key.len() < LEAST || is_placeholder(&key) {
+        skip = end;
+        if key.len() < LEAST || is_placeholder(key.get(..LEAST).unwrap_or_default()) {
             return None;
         }
-        skip = end;
-        let message = format!("a private key ({}bytes of PEM)", format_args!("{} ", end - at));
+        let message = format!("a private key ({} bytes of PEM)", end - at);
         Some(Secret { rule: "private-key", severity: Severity::High, span: at..end, message })
     })
 }
@@ -170,14 +176,23 @@ fn in_urls(text: &str) -> impl Iterator<Item = Secret> {
     const LONGEST: usize = 300;
     memmem::find_iter(text.as_bytes(), b"://").filter_map(move |colon| {
         let rest = text.get(colon + 3..)?;
-        let end = rest.bytes().take(LONGEST).position(|byte| byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b'@'))?;
+        let end = rest.bytes().take(LONGEST).position(|byte| {
+            byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b'@')
+        })?;
         if rest.as_bytes().get(end) != Some(&b'@') {
             return None;
         }
         let (user, password) = rest.get(..end)?.split_once(':')?;
-        let usual = ["password", "pass", "passwd", "pw", "pwd", "secret", "postgres", "root", "admin", "guest", "token", "key", "user", "test"];
+        let usual = [
+            "password", "pass", "passwd", "pw", "pwd", "secret", "postgres", "root", "admin", "guest", "token", "key",
+            "user", "test",
+        ];
         let plain = password.to_ascii_lowercase();
-        if password.len() < 6 || plain == user.to_ascii_lowercase() || usual.contains(&plain.as_str()) || is_placeholder(password) {
+        if password.len() < 6
+            || plain == user.to_ascii_lowercase()
+            || usual.contains(&plain.as_str())
+            || is_placeholder(password)
+        {
             return None;
         }
         if password.starts_with(['$', '{', '[', '%', '*']) {
@@ -185,15 +200,34 @@ fn in_urls(text: &str) -> impl Iterator<Item = Secret> {
         }
         let start = colon + 3 + user.len() + 1;
         let span = start..colon + 3 + end;
-        Some(Secret { rule: "password-in-url", severity: Severity::Medium, span, message: "a password within a URL".to_owned() })
+        Some(Secret {
+            rule: "password-in-url",
+            severity: Severity::Medium,
+            span,
+            message: "a password within a URL".to_owned(),
+        })
     })
 }
 
 /// Whether the text is what documentation puts where a secret belongs.
 fn is_placeholder(body: &str) -> bool {
     const WORDS: [&str; 16] = [
-        "example", "sample", "placeholder", "your", "xxxx", "dummy", "fake", "redacted", "changeme", "insert", "token_here", "1234567",
-        "abcdef", "0000", "secret", "....",
+        "example",
+        "sample",
+        "placeholder",
+        "your",
+        "xxxx",
+        "dummy",
+        "fake",
+        "redacted",
+        "changeme",
+        "insert",
+        "token_here",
+        "1234567",
+        "abcdef",
+        "0000",
+        "secret",
+        "....",
     ];
     let low = body.to_ascii_lowercase();
     if WORDS.iter().any(|word| low.contains(word)) {
@@ -276,6 +310,8 @@ mod tests {
     fn floods_of_beginnings_are_linear_and_empty() {
         assert!(found(&"ghp_".repeat(50_000)).is_empty());
         assert!(found(&"eyJ".repeat(50_000)).is_empty());
-        assert!(found(&"-----BEGIN PRIVATE KEY-----".repeat(20_000)).iter().all(|finding| finding.rule != "private-key"));
+        assert!(
+            found(&"-----BEGIN PRIVATE KEY-----".repeat(20_000)).iter().all(|finding| finding.rule != "private-key")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Addresses in texts: images that report back, scripts in icons, metadata services, bare numbers instead of names.
 
-use super::decode::base64;
+use super::decode::{base64, percent};
 use super::finding::Found;
 use super::surface::Surface;
 use super::{Context, Severity, Text};
@@ -14,8 +14,15 @@ const LONGEST: usize = 2048;
 const LONGEST_TITLE: usize = 256;
 
 /// Names of the services that hand out a cloud machine's credentials.
-const METADATA: &[&str] =
-    &["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "metadata.google.internal", "metadata.azure.com", "metadata.goog"];
+const METADATA: &[&str] = &[
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "fd00:ec2::254",
+    "metadata.google.internal",
+    "metadata.azure.com",
+    "metadata.goog",
+];
 
 /// Looks for addresses.
 pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
@@ -35,7 +42,9 @@ fn scripts(text: &str, found: &mut Found) {
     for colon in memchr_iter(b':', bytes) {
         let is = |scheme: &&str| {
             let start = colon.checked_sub(scheme.len());
-            start.and_then(|start| bytes.get(start..colon)).is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
+            start
+                .and_then(|start| bytes.get(start..colon))
+                .is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
         };
         let Some(scheme) = ["javascript", "vbscript"].iter().find(|scheme| is(scheme)) else { continue };
         let start = colon - scheme.len();
@@ -52,7 +61,8 @@ fn images(text: &str, found: &mut Found) {
         if at < skip {
             continue;
         }
-        let window = |bytes: usize| text.get(at..text.floor_char_boundary((at + bytes).min(text.len()))).unwrap_or_default();
+        let window =
+            |bytes: usize| text.get(at..text.floor_char_boundary((at + bytes).min(text.len()))).unwrap_or_default();
         let Some(middle) = window(LONGEST_TITLE).find("](") else { continue };
         let rest = window(LONGEST);
         let url = rest.get(middle + 2..).unwrap_or_default();
@@ -66,10 +76,20 @@ fn images(text: &str, found: &mut Found) {
         skip = end;
         let query = address.split_once('?').map_or("", |(_, query)| query);
         // A value that is still to be filled in is what the model is meant to do.
-        let open = query.contains(['{', '<', '[', '$']) || query.ends_with('=') || address.contains("{{") || address.contains("${");
+        let open = query.contains(['{', '<', '[', '$'])
+            || query.ends_with('=')
+            || address.contains("{{")
+            || address.contains("${");
         match (query.is_empty(), open) {
-            (_, true) => found.add("image-beacon", Severity::High, at..end, "an image whose address takes what the model fills in"),
-            (false, false) => found.add("image-beacon", Severity::Medium, at..end, "an image whose address carries data"),
+            (_, true) => found.add(
+                "image-beacon",
+                Severity::High,
+                at..end,
+                "an image whose address takes what the model fills in",
+            ),
+            (false, false) => {
+                found.add("image-beacon", Severity::Medium, at..end, "an image whose address carries data")
+            }
             (true, false) => {}
         }
     }
@@ -81,7 +101,9 @@ fn hosts(text: &str, found: &mut Found) {
         let scheme = text.get(..colon).unwrap_or_default();
         let letters = scheme.bytes().rev().take(16).take_while(u8::is_ascii_alphanumeric).count();
         let rest = text.get(colon + 3..).unwrap_or_default();
-        let is_end = |byte: u8| byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b')' | b'|' | b'\\');
+        let is_end = |byte: u8| {
+            byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b')' | b'|' | b'\\')
+        };
         let length = rest.bytes().take(300).position(is_end).unwrap_or(rest.len().min(300));
         let Some(authority) = rest.get(..length) else { continue };
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -105,12 +127,19 @@ fn is_host(host: &str, name: &str) -> bool {
 fn bare_address(host: &str) -> Option<&'static str> {
     if let Some(inner) = host.strip_prefix('[') {
         let address: Ipv6Addr = inner.split(']').next()?.parse().ok()?;
-        let local = address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local() || address.is_unique_local();
+        let local = address.is_loopback()
+            || address.is_unspecified()
+            || address.is_unicast_link_local()
+            || address.is_unique_local();
         return (!local).then_some("an address instead of a name");
     }
     let host = host.split(':').next()?.trim_end_matches(['.', ',', ';']);
     if let Ok(address) = host.parse::<Ipv4Addr>() {
-        let local = address.is_loopback() || address.is_private() || address.is_unspecified() || address.is_link_local() || address.is_broadcast();
+        let local = address.is_loopback()
+            || address.is_private()
+            || address.is_unspecified()
+            || address.is_link_local()
+            || address.is_broadcast();
         return (!local).then_some("an address instead of a name");
     }
     // 3232235777 and 0x7f.1 are addresses too, and nobody writes them so to be understood.
@@ -134,13 +163,18 @@ fn data(text: &str, found: &mut Found) {
         let head = rest.get(..rest.floor_char_boundary(120)).unwrap_or_default();
         let Some((kind, _)) = head.split_once(',') else { continue };
         let kind = kind.to_ascii_lowercase();
-        let page = kind.starts_with("data:text/html") || kind.starts_with("data:application/xhtml") || kind.contains("javascript");
+        let page = kind.starts_with("data:text/html")
+            || kind.starts_with("data:application/xhtml")
+            || kind.contains("javascript");
         let image = kind.starts_with("data:image/svg");
         if !page && !image {
             continue;
         }
         let payload = rest.get(kind.len() + 1..).unwrap_or_default();
-        let end = payload.bytes().position(|byte| matches!(byte, b'"' | b'`') || byte == b' ' && kind.contains("base64")).unwrap_or(payload.len());
+        let end = payload
+            .bytes()
+            .position(|byte| matches!(byte, b'"' | b'`') || byte == b' ' && kind.contains("base64"))
+            .unwrap_or(payload.len());
         let span = at..at + kind.len() + 1 + end;
         // What stands in one URI is read once, as a part of it.
         skip = span.end;
@@ -155,14 +189,14 @@ fn data(text: &str, found: &mut Found) {
 
 /// What in the payload of a `data:` URI would run or load something.
 fn active(kind: &str, payload: &str) -> Option<&'static str> {
-    let decoded = if kind.contains("base64") {
-        base64(payload.trim().as_bytes())?
-    } else {
-        percent(payload.as_bytes())
-    };
+    let decoded =
+        if kind.contains("base64") { base64(payload.trim().as_bytes())? } else { percent(payload.as_bytes()) };
     let low = decoded.to_ascii_lowercase();
     let has = |part: &str| memmem::find(&low, part.as_bytes()).is_some();
-    if ["<script", "javascript:", "<foreignobject", "<iframe", "<embed", "<object", "<handler"].iter().any(|part| has(part)) {
+    if ["<script", "javascript:", "<foreignobject", "<iframe", "<embed", "<object", "<handler"]
+        .iter()
+        .any(|part| has(part))
+    {
         return Some("a script within a picture or page");
     }
     if has("<!entity") {
@@ -191,26 +225,6 @@ fn is_handler(low: &[u8], at: usize) -> bool {
     name >= 3 && low.iter().skip(at + 2 + name).take(4).find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=')
 }
 
-/// Undoes percent encoding.
-fn percent(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        let pair = text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(super::decode::hex);
-        match pair.as_deref() {
-            Some([one]) => {
-                decoded.push(*one);
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
-}
-
 /// An icon that is neither a picture within the message nor on the web by TLS.
 fn icon(text: &Text<'_>, found: &mut Found) {
     let source = text.text;
@@ -220,7 +234,12 @@ fn icon(text: &Text<'_>, found: &mut Found) {
     }
     let low = source.get(span.clone()).unwrap_or_default().to_ascii_lowercase();
     if !low.starts_with("https:") && !low.starts_with("data:image/") {
-        found.add("odd-icon", Severity::Medium, span, "an icon that is neither a picture in itself nor an https address");
+        found.add(
+            "odd-icon",
+            Severity::Medium,
+            span,
+            "an icon that is neither a picture in itself nor an https address",
+        );
     }
 }
 
@@ -253,7 +272,14 @@ mod tests {
         assert_eq!(of("http://[2001:db8::1]/"), bare);
         assert_eq!(of("http://169.254.169.254/latest"), Some(("metadata-address", Severity::High)));
         assert_eq!(of("http://METADATA.google.internal./x"), Some(("metadata-address", Severity::High)));
-        for fine in ["http://localhost:3000", "http://127.0.0.1:8080", "https://10.0.0.5", "demo://resource/1", "http://[::1]:80", "v://1.2"] {
+        for fine in [
+            "http://localhost:3000",
+            "http://127.0.0.1:8080",
+            "https://10.0.0.5",
+            "demo://resource/1",
+            "http://[::1]:80",
+            "v://1.2",
+        ] {
             assert_eq!(of(fine), None, "{fine}");
         }
     }
@@ -261,9 +287,15 @@ mod tests {
     #[test]
     fn icons_may_not_run() {
         let of = |text: &str| found(Surface::Icon, text);
-        assert_eq!(of("data:image/svg+xml,%3Csvg%3E%3Cscript%3Ex()%3C/script%3E%3C/svg%3E"), [("active-data", Severity::High)]);
+        assert_eq!(
+            of("data:image/svg+xml,%3Csvg%3E%3Cscript%3Ex()%3C/script%3E%3C/svg%3E"),
+            [("active-data", Severity::High)]
+        );
         assert_eq!(of("data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9IngoKSI+PC9zdmc+"), [("active-data", Severity::High)]);
-        assert_eq!(of("data:image/svg+xml,<svg><image href='https://a.example/x'/></svg>"), [("active-data", Severity::High)]);
+        assert_eq!(
+            of("data:image/svg+xml,<svg><image href='https://a.example/x'/></svg>"),
+            [("active-data", Severity::High)]
+        );
         assert_eq!(of("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'><path d='M0 0'/></svg>"), []);
         assert_eq!(of("data:image/png;base64,iVBORw0KGgo="), []);
         assert_eq!(of("https://a.example/icon.png"), []);
