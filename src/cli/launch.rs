@@ -28,11 +28,9 @@ pub(super) struct Jailed {
     pub(super) approved: Option<Approved>,
 }
 
-/// What the gate holds a server to, and what it calls it.
+/// What the gate holds a server to.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    /// The server's name, or the command's key.
-    pub(super) key: String,
     /// The profile's `[gate]`.
     pub(super) gate: GateGrants,
     /// What was approved; absolute.
@@ -95,9 +93,9 @@ impl Launch<'_> {
         let absent = prepared.absent();
         let called = prepared.called();
         let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
-        let Called { key, record, identity } = called;
+        let Called { record, identity } = called;
         let approve = self.target.typed("approve");
-        let terms = Terms { key, gate: plan.gate.clone(), lock: plan.lock.clone(), record, identity, approve };
+        let terms = Terms { gate: plan.gate.clone(), lock: plan.lock.clone(), record, identity, approve };
         let approved = match self.gated {
             true => gate::approved(&terms).map_err(Refused::Other)?,
             false => None,

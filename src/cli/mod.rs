@@ -3,6 +3,7 @@
 mod approve;
 mod ask;
 mod check;
+mod codes;
 mod demo;
 mod doctor;
 mod explain;
@@ -110,10 +111,12 @@ Examples:
         /// Which one to print
         name: Option<String>,
     },
-    /// Explain a subcommand or an error's code
-    #[command(after_help = "Examples:\n  mcpjail help run\n  mcpjail help protected-path")]
+    /// Explain a subcommand, an error's code or an inspector's rule
+    #[command(
+        after_help = "Examples:\n  mcpjail help run\n  mcpjail help protected-path\n  mcpjail help bidi-controls"
+    )]
     Help {
-        /// A subcommand, or a code as in `error[CODE]`; without one, all codes are listed
+        /// A subcommand, a code as in `error[CODE]`, or a rule as in `high[RULE]`; without one, all are listed
         topic: Option<String>,
     },
     /// Print a completion script

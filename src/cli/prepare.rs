@@ -37,8 +37,6 @@ pub(super) struct Prepared {
 /// What a server is known by.
 #[derive(Debug, Clone)]
 pub(super) struct Called {
-    /// Its name, or the command's key.
-    pub(super) key: String,
     /// What sessions met and refused.
     pub(super) record: PathBuf,
     /// What is launched.
@@ -111,7 +109,7 @@ impl Prepared {
     /// What the server is known by. Hashes what is launched.
     pub(super) fn called(&self) -> Called {
         let identity = identity::identity(self.written.clone(), &self.command, &Hashes::new(self.loc.hashes()));
-        Called { key: self.key.clone(), record: self.loc.drift_record(&self.key), identity }
+        Called { record: self.loc.drift_record(&self.key), identity }
     }
 
     /// The plan for a tier. `private` is tier B's private directory.

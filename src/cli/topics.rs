@@ -1,84 +1,14 @@
-//! What can be read: built-in profiles, help on a subcommand or an error's code, the manual page.
+//! What can be read: built-in profiles, help on a subcommand, an error's code or an inspector's rule, the manual page.
 
 use super::Cli;
+use super::codes::{ANSWERS, CODES};
 use super::output::{Failed, print};
 use crate::config::{builtin_names, builtin_text};
 use crate::diagnose::{Diagnose, Exit};
+use crate::inspect::{RULES, Rule};
 use clap::CommandFactory;
 use std::fmt::Write;
 use std::process::ExitCode;
-
-/// Every code that an error can carry, with what it means and what to do. `tests/docs.rs` compares it with the source.
-pub(super) const CODES: &[(&str, &str)] = &[
-    (
-        "cannot-execute",
-        "The program was found but the kernel refused to execute it inside the jail. Mostly a library or \
-      an interpreter that lies outside what the jail shows: `mcpjail explain` lists that, `--exec PATH` adds to it.",
-    ),
-    (
-        "cannot-make-directory",
-        "A directory of mcpjail's own (a persistent home, a private temporary directory) cannot be \
-      made. Look at who owns its parent, and at the free space.",
-    ),
-    (
-        "idle-island",
-        "A `deny-write` line lies in no writable grant, so it protects nothing. Nothing is ignored in \
-      silence: drop the line or grant its parent for writing.",
-    ),
-    ("io", "A read or write of mcpjail's own failed."),
-    ("island-needs-tier-a", "A read-only island in a writable grant is a mount, and tier B has none."),
-    ("jail-launcher", "The launcher could not do its part (memory, descriptors, starting itself again)."),
-    (
-        "jail-layer",
-        "A layer of the jail could not be built, or the proof that runs in the server's own process right \
-      before it starts found it open. The server was not started. `mcpjail doctor` tries each layer.",
-    ),
-    ("jail-vanished", "The process that builds the jail ended without a word: it was killed, or ran out of memory."),
-    (
-        "lock-writable",
-        "The lock that `--lock` names lies where the server may write: it could approve itself. Keep the lock \
-      elsewhere, or in a directory of its own that `--deny-write` makes read-only.",
-    ),
-    ("message-too-large", "One side sent a line above the limit of 64 MiB; the session was ended."),
-    (
-        "nameless-home",
-        "`home = \"persistent\"` keeps a directory per server, so the server needs a name: put the profile \
-      into servers/NAME.toml.",
-    ),
-    (
-        "no-landlock",
-        "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
-      (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM).",
-    ),
-    ("no-such-profile", "`mcpjail profiles` lists the built-in profiles; your own are files below ~/.config/mcpjail."),
-    ("no-such-topic", "`mcpjail help` knows subcommands and error codes."),
-    ("no-working-directory", "The directory mcpjail was started in was deleted or cannot be reached."),
-    ("nul-byte", "A path, argument or variable holds a NUL byte, which no program can be given."),
-    ("relay-io", "Reading or writing one of the session's streams failed."),
-    ("server-closed", "The server closed one of its streams while the host still used it."),
-    (
-        "server-crashed",
-        "The server was ended by a signal. SIGKILL mostly means a limit, SIGSYS a system call of a foreign \
-      architecture. Its own messages are on stderr.",
-    ),
-    ("server-exited", "The server exited while the host was still connected. Its own messages are on stderr."),
-    (
-        "sockets-unknown",
-        "Before Landlock ABI 9 the sockets in granted directories are covered one by one, and the kernel's list of \
-      them, /proc/net/unix, cannot be read. Nothing is started with a door left open unseen.",
-    ),
-    (
-        "tier-not-available",
-        "This machine gives no user namespaces to this user: Ubuntu's AppArmor restriction, a \
-      container's seccomp profile, or user.max_user_namespaces = 0. `mcpjail doctor` says which, and what to do.",
-    ),
-    (
-        "too-many-sockets",
-        "Before Landlock ABI 9 each socket in a granted directory is covered by a mount, and there are more than \
-      256. Grant a smaller directory than the one that the message names.",
-    ),
-    ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
-];
 
 /// A topic that nobody wrote about.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +45,8 @@ impl Diagnose for NoSuchProfile {
 }
 
 fn all_codes() -> Vec<(&'static str, &'static str)> {
-    let mut all: Vec<_> = CODES.iter().chain(crate::config::CODES).chain(crate::command::CODES).copied().collect();
+    let lists = [CODES, ANSWERS, crate::config::CODES, crate::command::CODES];
+    let mut all: Vec<_> = lists.into_iter().flatten().copied().collect();
     all.sort_unstable();
     all.dedup_by_key(|(code, _)| *code);
     all
@@ -129,6 +60,10 @@ pub(super) fn help(topic: Option<&str>) -> Result<ExitCode, Failed> {
         for (code, _) in all_codes() {
             let _never_fails = writeln!(text, "  {code}");
         }
+        text.push_str("\nRules of the inspectors (`mcpjail help RULE`):\n");
+        for rule in RULES {
+            let _never_fails = writeln!(text, "  {:<24} {}", rule.id, rule.title);
+        }
         return print(&text);
     };
     root.build();
@@ -141,10 +76,18 @@ pub(super) fn help(topic: Option<&str>) -> Result<ExitCode, Failed> {
     }
 }
 
-/// What an error's code means, and what to do about it.
+/// What an error's code or an inspector's rule means, and what to do about it.
 pub(super) fn about(topic: &str) -> Option<String> {
-    let (_, about) = all_codes().into_iter().find(|(code, _)| *code == topic)?;
-    Some(about.split_whitespace().collect::<Vec<_>>().join(" "))
+    let text = match Rule::named(topic) {
+        Some(rule) => format!("{} (up to {} severity). {}", capital(rule.title), rule.severity, rule.explanation),
+        None => all_codes().into_iter().find(|(code, _)| *code == topic)?.1.to_owned(),
+    };
+    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// Breaks a paragraph into lines of at most `width` characters.

@@ -1,0 +1,171 @@
+//! What each code means, and what to do about it: `mcpjail help CODE`.
+
+/// Every code that an error can carry, with what it means and what to do. `tests/docs.rs` compares it with the source.
+pub(super) const CODES: &[(&str, &str)] = &[
+    (
+        "cannot-execute",
+        "The program was found but the kernel refused to execute it inside the jail. Mostly a library or \
+      an interpreter that lies outside what the jail shows: `mcpjail explain` lists that, `--exec PATH` adds to it.",
+    ),
+    (
+        "cannot-make-directory",
+        "A directory of mcpjail's own (a persistent home, a private temporary directory) cannot be \
+      made. Look at who owns its parent, and at the free space.",
+    ),
+    (
+        "catalog-changed",
+        "What the server says of itself is not what was approved, or another program is launched than the one \
+      that was approved. The host has seen nothing of it. `mcpjail approve` shows each difference and asks; \
+      where you did not expect one, look at what was updated, and at where the server comes from.",
+    ),
+    (
+        "catalog-malformed",
+        "What the server lists cannot be pinned: not JSON as RFC 8259 has it, one name twice, an entry without \
+      a name, a number that readers take for different values, cursors that lead in a circle. What cannot be \
+      told apart cannot be approved: this is the server's to repair.",
+    ),
+    (
+        "catalog-timeout",
+        "The server did not answer the handshake or a list in time. `timeout` under `[gate]` in the profile \
+      says how long is waited, 30 seconds by default.",
+    ),
+    (
+        "catalog-too-large",
+        "The server lists more than any server needs, or never stops: pages, entries and bytes have bounds, so \
+      that no server can fill the memory before it is known.",
+    ),
+    ("gate-io", "A thread or a file of the gate's own failed."),
+    (
+        "grave-findings",
+        "`mcpjail approve --yes` would have approved, unread, what the inspectors find grave. Approve without \
+      `--yes`, item by item, or, once somebody has read the findings, with `--accept-findings`.",
+    ),
+    (
+        "handshake-refused",
+        "The server answers both kinds of handshake, `initialize` and `server/discover`, with an error. It may \
+      want something that mcpjail does not offer, or speak a revision that neither knows.",
+    ),
+    (
+        "idle-island",
+        "A `deny-write` line lies in no writable grant, so it protects nothing. Nothing is ignored in \
+      silence: drop the line or grant its parent for writing.",
+    ),
+    ("io", "A read or write of mcpjail's own failed."),
+    ("island-needs-tier-a", "A read-only island in a writable grant is a mount, and tier B has none."),
+    ("jail-launcher", "The launcher could not do its part (memory, descriptors, starting itself again)."),
+    (
+        "jail-layer",
+        "A layer of the jail could not be built, or the proof that runs in the server's own process right \
+      before it starts found it open. The server was not started. `mcpjail doctor` tries each layer.",
+    ),
+    ("jail-vanished", "The process that builds the jail ended without a word: it was killed, or ran out of memory."),
+    (
+        "lock-invalid",
+        "The lock is not as `mcpjail approve` writes it: edited by hand, cut off, or merged from two versions. \
+      The message names line and column. Take the file back from version control, or approve again.",
+    ),
+    ("lock-newer", "The lock was written by a later version of mcpjail, which knows what this one does not."),
+    (
+        "lock-raced",
+        "While you were asked, the lock was written by somebody else: another `mcpjail approve`, or a checkout. \
+      Nothing was overwritten.",
+    ),
+    (
+        "lock-unreadable",
+        "The lock is there and cannot be read or written, or somebody else could have written it: a link, a \
+      directory, another owner, a mode that lets others write.",
+    ),
+    (
+        "lock-writable",
+        "The lock that `--lock` names lies where the server may write: it could approve itself. Keep the lock \
+      elsewhere, or in a directory of its own that `--deny-write` makes read-only.",
+    ),
+    ("message-too-large", "One side sent a line above the limit of 64 MiB; the session was ended."),
+    (
+        "nameless-home",
+        "`home = \"persistent\"` keeps a directory per server, so the server needs a name: put the profile \
+      into servers/NAME.toml.",
+    ),
+    (
+        "no-landlock",
+        "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
+      (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM).",
+    ),
+    ("no-such-profile", "`mcpjail profiles` lists the built-in profiles; your own are files below ~/.config/mcpjail."),
+    ("no-such-topic", "`mcpjail help` knows subcommands and error codes."),
+    (
+        "no-terminal",
+        "`mcpjail approve` asks, item by item, and there is nobody to ask: its input or output is no terminal. \
+      `--yes` approves everything unread; `mcpjail check` is for where nobody sits.",
+    ),
+    ("no-working-directory", "The directory mcpjail was started in was deleted or cannot be reached."),
+    (
+        "not-approved",
+        "Nothing is known of what this server says of itself, so nothing of it reaches the host. `mcpjail \
+      approve` walks it in its jail, shows everything and asks. `first-use = \"trust\"` under `[gate]` in \
+      the profile, or `--trust-first-use`, approves what is seen first, unread.",
+    ),
+    ("nothing-approved", "The approval was stopped, or every item was answered with no. Nothing was written."),
+    (
+        "nothing-to-check",
+        "`mcpjail check` without a name or a command checks every server that has a profile, and none has one. \
+      In CI, where there are no profiles, give the lock and the command: `mcpjail check --lock FILE -- \
+      COMMAND`.",
+    ),
+    ("nul-byte", "A path, argument or variable holds a NUL byte, which no program can be given."),
+    ("one-server", "The option or the arguments belong to one server, and more are named."),
+    ("relay-io", "Reading or writing one of the session's streams failed."),
+    ("server-closed", "The server closed one of its streams while the host still used it."),
+    (
+        "server-crashed",
+        "The server was ended by a signal. SIGKILL mostly means a limit, SIGSYS a system call of a foreign \
+      architecture. Its own messages are on stderr.",
+    ),
+    (
+        "server-ended",
+        "The server ended before its catalog was read. Its own messages are on stderr, its exit code is told \
+      beside.",
+    ),
+    ("server-exited", "The server exited while the host was still connected. Its own messages are on stderr."),
+    (
+        "sockets-unknown",
+        "Before Landlock ABI 9 the sockets in granted directories are covered one by one, and the kernel's list of \
+      them, /proc/net/unix, cannot be read. Nothing is started with a door left open unseen.",
+    ),
+    (
+        "tier-not-available",
+        "This machine gives no user namespaces to this user: Ubuntu's AppArmor restriction, a \
+      container's seccomp profile, or user.max_user_namespaces = 0. `mcpjail doctor` says which, and what to do.",
+    ),
+    (
+        "too-many-sockets",
+        "Before Landlock ABI 9 each socket in a granted directory is covered by a mount, and there are more than \
+      256. Grant a smaller directory than the one that the message names.",
+    ),
+    ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
+];
+
+/// Codes that stand only in JSON-RPC answers, under `error.data.mcpjail.code`: the session goes on.
+pub(super) const ANSWERS: &[(&str, &str)] = &[
+    (
+        "bad-message",
+        "A message is not JSON-RPC as the specification has it: not strict JSON, a key twice, a key that only \
+      looks like one of the protocol's, an id of the wrong kind. Nobody can say what it means, so it is not \
+      passed on. The answer's text says what is wrong.",
+    ),
+    (
+        "legacy-server",
+        "The host spoke the revision 2026-07-28 to a server that knows only revisions with a handshake. Hosts \
+      fall back to `initialize` by themselves.",
+    ),
+    (
+        "no-handshake",
+        "The host asked for something before the handshake. No server may answer that, and this one might.",
+    ),
+    ("no-host", "The server asked something of its client while mcpjail was walking its lists, and no host is there."),
+    (
+        "not-approved-item",
+        "The host asked for a tool, a prompt or a resource that is not among those that were approved. It never \
+      reached the server.",
+    ),
+];
