@@ -59,11 +59,6 @@ fn percent_encoded(text: &str, found: &mut Found) {
 /// Plain text behind a run of characters, if there is any.
 fn decoded(run: &[u8]) -> Option<String> {
     let even = run.get(..run.len() & !1).unwrap_or_default();
-    let bytes = if run.iter().all(u8::is_ascii_hexdigit) {
-        hex(even)
-    } else {
-        base64(run.get(..run.len() & !3).unwrap_or_default())
-    };
     let bytes = if run.iter().all(u8::is_ascii_hexdigit) { hex(even) } else { base64(run) };
     let bytes = bytes?;
     let readable = bytes.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')).count();

@@ -156,12 +156,9 @@ fn private_keys(text: &str) -> impl Iterator<Item = Secret> {
         // Line feeds may be real or, in a default that is JSON within JSON, two characters.
         let is_part = |byte: u8| {
             byte.is_ascii_alphanumeric()
-                || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ' | b'\\' | b':' | b',' | b'-')
-        };
-        let length = body.bytes().take_while(|byte| is_part(*byte)).count();
-        let key: String = body.get(..length)?.chars().filter(char::is_ascii_alphanumeric).collect();
                 || byte.is_ascii_whitespace()
                 || matches!(byte, b'+' | b'/' | b'=' | b'\\' | b':' | b',' | b'-')
+        };
         let length = body.bytes().take(end).take_while(|byte| is_part(*byte)).count();
         let key = body.get(..length)?;
         let end = at + BEGIN.len() + rest.len() - body.len() + length;

@@ -155,9 +155,6 @@ pub const RULES: &[Rule] = &[
         phrases: &[
             high("new|updated system|developer|admin message|prompt|instruction|instructions"),
             high("system you are|must|should|will"),
-            medium(
-                "note|message|notice|instruction|instructions|reminder to|for the? all? ai|assistant|agent|model|llm",
-            ),
             medium("note|message|notice|reminder|hint to|for the? all? ai|assistant|agent|model|llm"),
             medium("hidden|secret directive|instruction|instructions|order|command"),
         ],
@@ -258,13 +255,6 @@ pub const RULES: &[Rule] = &[
             medium(
                 "always|silently replace|change|rewrite|redirect its|the .. output|recipient|destination|arguments|account|result",
             ),
-            medium(
-                "to|for|in|every|all every|all|any|each|outgoing mail|mails|email|emails|message|messages|outgoing .. bcc",
-            ),
-            high("add|adds|always|include|includes .. %mail|attacker as|to|in .. bcc|cc|recipient"),
-            high("bcc|bccd|cc|ccd .. on|to|in every|all|each|any|outgoing"),
-            medium("always bcc|cc"),
-            medium("%mail is|be bcc|bccd|ccd|copied"),
             low("must|always|should call|use|run this tool|function before|first"),
             low("dont|not|never use|call the? .. tool|function for"),
         ],
@@ -336,10 +326,8 @@ pub const RULES: &[Rule] = &[
             has the model send them, or put them into a parameter that does not need them, moves data out of the host's sight.",
         phrases: &[
             high(
-                "@send ... {secret} ... to|via|into|through|as|in|at external|attacker|remote|server|collector|endpoint|host|%url|%mail|output|third|response|request|argument|parameter|field|evil.example",
-            ),
-            high("@send ... {secret} .. to|via %url|%mail|evil.example"),
                 "@send ... {secret} ... to|via|into|through|as|in|at external|attacker|remote|server|collector|endpoint|host|%url|%mail|output|third|response|request|argument|parameter|field",
+            ),
             high("@send ... {secret} .. to|via %url|%mail"),
             medium("send~|sends|upload~|post~|transmit~|leak~|forward~ the? your? @person? {secret} ... to|and|before"),
             high(
@@ -355,7 +343,6 @@ pub const RULES: &[Rule] = &[
             high("pass its|the|their content|contents .. as|in"),
             high("into|in|as a|the sidenote|sidecar argument|parameter|field"),
             medium(
-                "@send ... to an|the|our? external|attacker|attackers|remote|third-party|evil.example analytics|endpoint|server|host|collector|service|party",
                 "@send ... to an|the|our? external|attacker|attackers|remote|third-party analytics|endpoint|server|host|collector|service|party",
             ),
             high("to|the attacker|attackers server|collector|endpoint|host|domain|website"),
@@ -442,7 +429,6 @@ pub const RULES: &[Rule] = &[
             them. Tools that set a persona say so of their parameter, not to the model.",
         phrases: &[
             high(
-                "you are now in|an?|the|a|free|admin|root|dan|unrestricted|jailbroken .. mode|admin|administrator|root|dan|unrestricted|developer|maintenance|jailbroken|evil",
                 "you are now in|an|the|a|free|admin|root|dan|unrestricted|jailbroken .. mode|admin|administrator|root|dan|unrestricted|developer|maintenance|jailbroken|evil",
             ),
             medium("you are now a|an|admin|root|in"),
@@ -494,7 +480,6 @@ pub const RULES: &[Rule] = &[
             high("curl|wget ... bash|sh"),
             medium("curl|wget ... base64"),
             high("add|adding|append|appending|write|writing|echo|export ... %startfile"),
-            medium("chmod -r|r 0666|777|0777"),
             high("chmod -r|r 0666|777|0777"),
             medium("chmod x"),
             medium("/bin/sh|/bin/bash i"),
@@ -536,7 +521,6 @@ pub const RULES: &[Rule] = &[
             high(
                 "after|once|until|post-approval ... approved|approval|approving|post-approval|review ... will|begin|activate~|swap|enable~|execut|begins|then|enables",
             ),
-            high("activates|swap|swaps|behaves ... post-approval|after .. approval|approved|during review"),
             high("behaves ... during review"),
             high("swap|swaps it|its ... post-approval|after approval|review"),
             low("activates ... after .. approval|approved"),
