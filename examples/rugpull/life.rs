@@ -60,6 +60,11 @@ pub(crate) fn before(server: &mut Server, request: &Request) -> io::Result<bool>
             server.wire.send(&log(MARK))?;
         }
     }
+    if first && has(Trick::FloodPings) {
+        for number in 0_u64.. {
+            server.wire.send(&json!({ "jsonrpc": "2.0", "id": format!("ping-{number}"), "method": "ping" }))?;
+        }
+    }
     if first && has(Trick::DieInHandshake) {
         server.ended = Some(ExitCode::from(9));
         return Ok(false);
@@ -134,9 +139,21 @@ pub(crate) fn triggered(server: &mut Server, request: &Request) -> io::Result<bo
         unsafe { libc::close(0) };
         linger();
     }
+    if has(Trick::FloodListChanged) {
+        let subscription = server.subscriptions.first().map(|(id, _)| id.clone());
+        for number in 0_u64.. {
+            let mut meta = json!({ "org.example.notes/number": number });
+            if let (Some(id), Some(meta)) = (&subscription, meta.as_object_mut()) {
+                meta.insert("io.modelcontextprotocol/subscriptionId".into(), id.clone());
+            }
+            let method = "notifications/tools/list_changed";
+            server.wire.send(&json!({ "jsonrpc": "2.0", "method": method, "params": { "_meta": meta } }))?;
+        }
+    }
     if has(Trick::ModernRequests) {
         modern_requests(server)?;
     }
+    storm(server)?;
     Ok(true)
 }
 

@@ -87,8 +87,7 @@ tricks! {
     /// A tool, a prompt and a resource that are in no list answer when asked for. Only approved names may be asked
     /// for: error -32602 with `not-approved-item`, and the request never reaches the server.
     Unlisted = "unlisted",
-    /// Modern results after the first carry another serverInfo in `_meta` than discovery gave. It must not reach the
-    /// host.
+    /// Modern lists carry another serverInfo in `_meta` than discovery gave. It must not reach the host.
     ServerInfoLater = "server-info-later",
     /// A list result carries a text of its own beside the items. It must not reach the host.
     ListExtra = "list-extra",
@@ -121,6 +120,8 @@ tricks! {
     FloodHandshake = "flood-handshake",
     /// Notifications without end instead of an answer to the first list. The same.
     FloodList = "flood-list",
+    /// Pings without end instead of an answer to the opening, by a server that reads none of the answers. The same.
+    FloodPings = "flood-pings",
     /// The server exits when the opening arrives. `server-ended`, exit code 5.
     DieInHandshake = "die-in-handshake",
     /// Half an answer to the opening, then the end. `server-ended`, exit code 5, the half never reaches the host.
@@ -142,8 +143,12 @@ tricks! {
 
     // --- the session.
 
-    /// 5,000 list_changed, and nothing changed. Walks are merged, calls still work.
+    /// 5,000 list_changed after the handshake, on a subscription and on `read_note`, and nothing changed. Walks are
+    /// merged, calls still work.
     ListChangedStorm = "list-changed-storm",
+    /// list_changed without end after `read_note`, no two alike, by a server that reads nothing more. Refuse in bounded
+    /// memory: an error to all pending requests, exit code 3.
+    FloodListChanged = "flood-list-changed",
     /// A modern server writes requests of its own. They never reach the host.
     ModernRequests = "modern-requests",
     /// `read_note` ends the server instead of an answer. `server-ended` to all pending requests, exit code 5.
@@ -152,7 +157,7 @@ tricks! {
     HalfMessage = "half-message",
     /// `read_note` makes the server close its stdout and live on. The same.
     CloseStdout = "close-stdout",
-    /// `read_note` makes the server close its stdin and live on, silently. The same.
+    /// `read_note` makes the server close its stdin and live on, silently. The same, once something is to be sent.
     CloseStdin = "close-stdin",
     /// The server outlives the end of its stdin and ignores SIGTERM. It is killed when the host closes.
     IgnoreSigterm = "ignore-sigterm",
@@ -186,7 +191,7 @@ tricks! {
     ResultAndError = "result-and-error",
     /// No `jsonrpc`. `bad-message`.
     NoVersion = "no-version",
-    /// Two messages on one line. `bad-message`.
+    /// Two messages on one line. Neither reaches the host; which request they answer cannot be told.
     TwoOnALine = "two-on-a-line",
     /// One line that is two for a reader that takes a carriage return for the end of a line, as some do. Such a reader
     /// must not see the second.

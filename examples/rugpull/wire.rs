@@ -74,11 +74,14 @@ fn broken(trick: Trick, id: &Value, honest: &Value) -> Option<Vec<Vec<u8>>> {
     let good = json!({ "jsonrpc": "2.0", "id": id, "result": honest }).to_string();
     let bad = |id: &Value| json!({ "jsonrpc": "2.0", "id": id, "result": poison }).to_string();
     let head = format!(r#"{{"jsonrpc":"2.0","id":{id}"#);
-    // the honest result with one member more, whose value is given as bytes
+    // the honest result with one member more, whose value is given as bytes: in the first tool where there is a list of
+    // them, since that is what is pinned
     let deep = |value: &[u8]| {
-        let rest = honest.to_string();
-        let rest = rest.strip_prefix('{').unwrap_or_default();
-        [head.as_bytes(), br#","result":{"x-deep":"#, value, b",", rest.as_bytes(), b"}"].concat()
+        let text = honest.to_string();
+        let place = text.find("\"tools\":[{").map_or(1, |at| at + "\"tools\":[{".len());
+        let (before, after) = text.split_at(place);
+        let result = [before.as_bytes(), br#""x-deep":"#, value, b",", after.as_bytes()].concat();
+        [head.as_bytes(), br#","result":"#, &result, b"}"].concat()
     };
     let line = match trick {
         Trick::DuplicateKeys => format!(r#"{head},"result":{honest},"result":{poison}}}"#).into_bytes(),

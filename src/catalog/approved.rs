@@ -313,3 +313,131 @@ impl Lock {
         Approved::parse(self.to_bytes(), origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::{Tree, lock, value};
+    use crate::catalog::{Exemption, Varies};
+    use std::collections::BTreeMap;
+
+    const ORIGIN: &str = "/locks/x.lock.json";
+
+    fn tool(name: &str, description: &str) -> ((Kind, String), Tree) {
+        let item = Tree::map([("name", Tree::text(name)), ("description", Tree::text(description))]);
+        ((Kind::Tool, name.to_owned()), item)
+    }
+
+    fn three() -> Lock {
+        let template = Tree::map([("uriTemplate", Tree::text("file:///{path}")), ("name", Tree::text("b"))]);
+        let template = ((Kind::Template, "file:///{path}".to_owned()), template);
+        lock(&BTreeMap::from([tool("b", "two"), tool("ä\"", "one"), template]), 0)
+    }
+
+    #[test]
+    fn judged_by_kind_and_name() {
+        let approved = three().approved(Path::new(ORIGIN)).unwrap();
+        let judge = |kind, text: &str| approved.judge(kind, value(text)).unwrap();
+        assert_eq!(judge(Kind::Tool, r#"{"description":"two","name":"b"}"#), Judgement::Same(0));
+        assert_eq!(judge(Kind::Tool, r#"{"description":"one","name":"\u00e4\""}"#), Judgement::Same(1));
+        assert_eq!(judge(Kind::Tool, r#"{"description":"two ","name":"b"}"#), Judgement::Changed(0));
+        assert_eq!(judge(Kind::Tool, r#"{"description":"two","name":"B"}"#), Judgement::Unknown);
+        assert_eq!(judge(Kind::Prompt, r#"{"description":"two","name":"b"}"#), Judgement::Unknown);
+        assert_eq!(judge(Kind::Server, "{}"), Judgement::Unknown);
+        assert!(approved.judge(Kind::Tool, value(r#"{"description":"two"}"#)).is_err());
+        assert!(approved.has(Kind::Tool, "ä\"") && !approved.has(Kind::Prompt, "b") && !approved.has(Kind::Tool, ""));
+        assert_eq!(approved.find(Kind::Template, "file:///{path}"), Some(2));
+        assert_eq!((approved.len(), approved.is_empty()), (3, false));
+        assert!(approved.entry(3).is_none());
+    }
+
+    #[test]
+    fn uris_of_namespaces_and_templates() {
+        let approved = three().approved(Path::new(ORIGIN)).unwrap();
+        assert!(approved.allows_uri("demo://resource/7") && approved.allows_uri("file:///etc/passwd"));
+        assert!(!approved.allows_uri("https://example.com") && !approved.allows_uri("file://host/x"));
+    }
+
+    /// The item is edited, its digest and so the root are as they were: what runs is what was approved, and whoever wants
+    /// to see the item is told.
+    #[test]
+    fn an_edited_item_is_found_when_it_is_shown() {
+        let text = String::from_utf8(three().to_bytes()).unwrap().replace("\"two\"", "\"harmless\"");
+        let error = Lock::parse(text.as_bytes(), Path::new(ORIGIN)).unwrap_err();
+        assert!(error.to_string().contains("the tool `b` is not what its `sha256` says"), "{error}");
+        let line = text.lines().position(|line| line.contains("\"item\"")).unwrap() + 1;
+        assert_eq!(error.place().unwrap().0, line);
+
+        let approved = Approved::parse(text.into_bytes(), Path::new(ORIGIN)).unwrap();
+        let shown = approved.entry(0).unwrap().verified().unwrap_err();
+        assert_eq!((shown.place(), shown.to_string()), (error.place(), error.to_string()));
+        assert!(approved.entry(1).unwrap().verified().is_ok());
+        let original = value(r#"{"description":"two","name":"b"}"#);
+        assert_eq!(approved.judge(Kind::Tool, original).unwrap(), Judgement::Same(0));
+        let edited = value(r#"{"description":"harmless","name":"b"}"#);
+        assert_eq!(approved.judge(Kind::Tool, edited).unwrap(), Judgement::Changed(0));
+    }
+
+    /// Whoever can write the file can give an entry the digest of another item, with a root that fits. Then the name
+    /// decides which entry an item is compared with.
+    #[test]
+    fn a_digest_under_another_name_lets_nothing_in() {
+        let mut lock = three();
+        let digest = lock.entry(Kind::Tool, "b").unwrap().digest;
+        lock.entries.iter_mut().for_each(|entry| entry.digest = digest);
+        let approved = lock.approved(Path::new(ORIGIN)).unwrap();
+        let judge = |text: &str| approved.judge(Kind::Tool, value(text)).unwrap();
+        assert_eq!(judge(r#"{"description":"two","name":"b"}"#), Judgement::Same(0));
+        assert_eq!(judge(r#"{"description":"one","name":"ä\""}"#), Judgement::Changed(1));
+        assert!(Lock::parse(&lock.to_bytes(), Path::new(ORIGIN)).is_err());
+    }
+
+    #[test]
+    fn an_exempted_entry_is_found_by_its_name() {
+        let mut lock = three();
+        let entry = lock.entries.iter_mut().find(|entry| entry.name == "b").unwrap();
+        let item = crate::catalog::Item { kind: entry.kind, name: entry.name.clone(), text: entry.item.clone() };
+        let any = Exemption { at: "/description".to_owned(), rule: Varies::Any, reason: "test".to_owned() };
+        *entry = Entry::new(&item, true, vec![any]).unwrap();
+        let approved = lock.approved(Path::new(ORIGIN)).unwrap();
+        let judge = |text: &str| approved.judge(Kind::Tool, value(text)).unwrap();
+        for same in
+            [r#"{"description":"other","name":"b"}"#, r#"{"name":"b"}"#, r#"{"description":{"x":1},"name":"b"}"#]
+        {
+            assert_eq!(judge(same), Judgement::Same(0), "{same}");
+        }
+        assert_eq!(judge(r#"{"name":"b","title":"x"}"#), Judgement::Changed(0));
+        let view = approved.entry(0).unwrap();
+        assert!(view.optional() && view.exempt().len() == 1 && view.kind() == Kind::Tool);
+    }
+
+    /// A text that has two readings: with the inside of its item it has two entries, without it one. Whichever root it
+    /// has, one of the readings is refused, and the two never differ in what they let pass.
+    #[test]
+    fn a_text_with_two_readings() {
+        let one = lock(&BTreeMap::from([tool("a", "x")]), 0);
+        let two = lock(&BTreeMap::from([tool("a", "x"), tool("b", "y")]), 0);
+        let digest = |lock: &Lock, name: &str| lock.entry(Kind::Tool, name).unwrap().digest.to_string();
+        let crafted = |root: String| {
+            let text = String::from_utf8(one.to_bytes()).unwrap();
+            let (head, tail) = text.split_once("      \"item\": {\n").unwrap();
+            let (_, tail) = tail.split_once("\n      }").unwrap();
+            let inside = format!(
+                "\"name\":\"a\",\"description\":\"x\"}}}},{{\"name\":\"b\",\"sha256\":\"{}\",\"item\":{{\"name\":\"b\",\"description\":\"y\"",
+                digest(&two, "b")
+            );
+            format!("{head}      \"item\": {{\n{inside}\n      }}{tail}").replace(&one.root().to_string(), &root)
+        };
+        let text = crafted(one.root().to_string());
+        assert!(
+            Lock::parse(text.as_bytes(), Path::new(ORIGIN)).unwrap_err().to_string().contains("`root` does not match")
+        );
+        let approved = Approved::parse(text.into_bytes(), Path::new(ORIGIN)).unwrap();
+        assert!(!approved.has(Kind::Tool, "b") && approved.entry(0).unwrap().verified().is_err());
+
+        let text = crafted(two.root().to_string());
+        assert_eq!(Lock::parse(text.as_bytes(), Path::new(ORIGIN)).unwrap(), two);
+        let approved = Approved::parse(text.into_bytes(), Path::new(ORIGIN)).unwrap();
+        assert!(approved.has(Kind::Tool, "b") && approved.entries().all(|entry| entry.verified().is_ok()));
+    }
+}

@@ -175,3 +175,128 @@ fn after_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::{Tree, identity, lock, value};
+    use crate::catalog::{What, server_item};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn approved(names: &[&str]) -> Approved {
+        let tool = |name: &&str| ((Kind::Tool, (*name).to_owned()), Tree::map([("name", Tree::text(name))]));
+        lock(&names.iter().map(tool).collect::<BTreeMap<_, _>>(), 0).approved(Path::new("x")).unwrap()
+    }
+
+    fn drift(comparison: Comparison<'_>) -> Vec<String> {
+        let what = |change: Change| match change.what {
+            What::Added => format!("+{}", change.name),
+            What::Removed => format!("-{}", change.name),
+            What::Renamed { from } => format!("{from}>{}", change.name),
+            What::Changed => format!("~{}", change.name),
+        };
+        comparison.finish().changes.into_iter().map(what).collect()
+    }
+
+    #[test]
+    fn what_comes_twice_is_refused() {
+        let approved = approved(&["a"]);
+        for (first, second) in [
+            (r#"{"name":"a"}"#, r#"{"name":"a"}"#),
+            (r#"{"name":"a"}"#, r#"{"name":"a","x":1}"#),
+            (r#"{"name":"a","x":1}"#, r#"{"name":"a"}"#),
+            (r#"{"name":"new"}"#, r#"{"name":"n\u0065w","x":1}"#),
+        ] {
+            let mut one = Comparison::new(&approved);
+            let _judged = one.item(Kind::Tool, value(first)).unwrap();
+            assert!(matches!(one.item(Kind::Tool, value(second)), Err(ItemFault::Duplicate { .. })), "{second}");
+            let mut two = Comparison::new(&approved);
+            let list = format!("[{first},{second}]");
+            assert!(matches!(two.list(Kind::Tool, value(&list)), Err(ItemFault::Duplicate { .. })));
+        }
+        let mut server = Comparison::new(&approved);
+        let _judged = server.item(Kind::Server, value("{}")).unwrap();
+        assert!(server.item(Kind::Server, value("{}")).is_err());
+    }
+
+    #[test]
+    fn a_list_that_is_walked_again_is_forgotten() {
+        let approved = approved(&["a", "b"]);
+        let mut comparison = Comparison::new(&approved);
+        comparison.list(Kind::Tool, value(r#"[{"name":"a","x":1},{"name":"b"},{"name":"c"}]"#)).unwrap();
+        let _judged = comparison.item(Kind::Prompt, value(r#"{"name":"p"}"#)).unwrap();
+        comparison.restart(Kind::Tool);
+        comparison.list(Kind::Tool, value(r#"[{"name":"a"}]"#)).unwrap();
+        assert_eq!(drift(comparison), ["-b", "+p"]);
+    }
+
+    #[test]
+    fn of_kinds_that_were_not_walked_nothing_is_missing() {
+        let approved = approved(&["a"]);
+        assert_eq!(drift(Comparison::new(&approved)), ["-a"]);
+        assert_eq!(drift(Comparison::of(&approved, &[Kind::Prompt])), [""; 0]);
+    }
+
+    #[test]
+    fn optional_items_may_be_absent_but_not_different() {
+        let tools = BTreeMap::from([((Kind::Tool, "a".to_owned()), Tree::map([("name", Tree::text("a"))]))]);
+        let mut lock = lock(&tools, 0);
+        lock.entries[0].optional = true;
+        let approved = lock.approved(Path::new("x")).unwrap();
+        assert_eq!(drift(Comparison::new(&approved)), [""; 0]);
+        let mut comparison = Comparison::new(&approved);
+        comparison.list(Kind::Tool, value(r#"[{"name":"a","description":"x"}]"#)).unwrap();
+        assert_eq!(drift(comparison), ["~a"]);
+    }
+
+    #[test]
+    fn lists_and_what_is_none() {
+        let approved = approved(&["a"]);
+        let list = |text: &str| Comparison::new(&approved).list(Kind::Tool, value(text));
+        assert_eq!(list("[]"), Ok(()));
+        assert_eq!(list(" [ \n ] "), Ok(()));
+        assert_eq!(list("{}"), Err(ItemFault::NotAList { kind: Kind::Tool }));
+        assert_eq!(list("null"), Err(ItemFault::NotAList { kind: Kind::Tool }));
+        for text in ["[1]", "[{\"name\":\"a\"},\"x\"]", "[[{\"name\":\"a\"}]]", "[null]"] {
+            assert!(matches!(list(text), Err(ItemFault::NotAnObject { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_and_the_program() {
+        let approved = approved(&[]);
+        let mut comparison = Comparison::new(&approved);
+        assert!(comparison.resource(value(r#"{"uri":"demo://resource/2"}"#)).unwrap());
+        assert!(!comparison.resource(value(r#"{"uri":"https://evil.example/2"}"#)).unwrap());
+        assert!(!comparison.resource(value(r#"{"uri":"https://evil.example/3"}"#)).unwrap());
+        assert!(comparison.resource(value(r#"{"name":"x"}"#)).is_err());
+        comparison.identity(&identity());
+        let mut other = Comparison::new(&approved);
+        other.identity(&Identity { command: vec!["sh".to_owned()], ..identity() });
+        assert_eq!(drift(comparison), ["+https://evil.example"], "the same program is no drift");
+        let changes = other.finish().changes;
+        assert_eq!((changes.len(), changes[0].subject), (1, Subject::Identity));
+        assert!(!changes[0].edits.is_empty());
+    }
+
+    #[test]
+    fn the_server_of_either_era() {
+        let result = r#"{"protocolVersion":"2025-11-25","serverInfo":{"name":"x"},"instructions":"do"}"#;
+        let modern = r#"{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"x"}},"instructions":"do"}"#;
+        let mut catalog = crate::catalog::Catalog::default();
+        catalog.add(Kind::Server, value(result)).unwrap();
+        let lock = crate::catalog::Lock::new(identity(), Default::default(), &catalog).unwrap();
+        let approved = lock.approved(Path::new("x")).unwrap();
+        let item = String::from_utf8(server_item(value(modern)).unwrap()).unwrap();
+        for same in [result, modern, &item] {
+            let mut comparison = Comparison::new(&approved);
+            assert_eq!(comparison.item(Kind::Server, value(same)), Ok(Judgement::Same(0)));
+            assert!(comparison.finish().is_empty());
+        }
+        let mut comparison = Comparison::new(&approved);
+        let other = result.replace("do", "do not");
+        assert_eq!(comparison.item(Kind::Server, value(&other)), Ok(Judgement::Changed(0)));
+        assert_eq!(drift(comparison), ["~"]);
+    }
+}

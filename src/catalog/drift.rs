@@ -3,6 +3,7 @@
 use super::approved::EntryView;
 use super::edit::{Edit, EditKind, Scope, Severity};
 use super::edits::edits;
+use super::exempt::Exemption;
 use super::identity::{FilePin, Identity};
 use super::item::{Item, Kind, body_digest, comparable, reread};
 use crate::json;
@@ -134,11 +135,18 @@ pub(super) fn changed(entry: EntryView<'_>, item: Item) -> Change {
     let (subject, exempt) = (Subject::from(item.kind), entry.exempt());
     let (before, edits) = match entry.verified() {
         Ok(approved) => {
-            let form = |text: &[u8]| reread(text).and_then(|value| comparable(item.kind, value, exempt));
-            let edits = match (form(&approved.item), form(&item.text)) {
-                (Ok(before), Ok(after)) => edits(item.kind, &before, &after),
-                _ => Vec::new(),
+            let compare = |exempt: &[Exemption]| {
+                let form = |text: &[u8]| reread(text).and_then(|value| comparable(item.kind, value, exempt));
+                match (form(&approved.item), form(&item.text)) {
+                    (Ok(before), Ok(after)) => edits(item.kind, &before, &after),
+                    _ => Vec::new(),
+                }
             };
+            let mut edits = compare(exempt);
+            if edits.is_empty() {
+                // The server wrote what stands for a part that varies.
+                edits = compare(&[]);
+            }
             (Some(approved.item), edits)
         }
         // The item in the lock is not the one that was approved, so it is not shown as if it were.
@@ -232,4 +240,78 @@ fn identity_text(identity: &Identity) -> Vec<u8> {
     }
     text.push(b'}');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::{approval, identity as program, value};
+    use crate::catalog::{Approved, Catalog, Comparison, Digest, Lock};
+    use std::path::Path;
+
+    fn lock(tools: &str) -> Lock {
+        let mut catalog = Catalog::default();
+        value(tools).elements().for_each(|tool| catalog.add(Kind::Tool, tool).unwrap());
+        Lock::new(program(), approval(), &catalog).unwrap()
+    }
+
+    fn changes(approved: &Approved, tools: &str) -> Vec<Change> {
+        let mut comparison = Comparison::new(approved);
+        comparison.list(Kind::Tool, value(tools)).unwrap();
+        comparison.finish().changes
+    }
+
+    #[test]
+    fn a_new_name_alone_is_a_renaming() {
+        let approved =
+            lock(r#"[{"name":"a","x":1},{"name":"b","x":1},{"name":"c","x":2}]"#).approved(Path::new("x")).unwrap();
+        let found = changes(&approved, r#"[{"name":"z","x":1},{"name":"y","x":1},{"name":"x","x":3}]"#);
+        let what: Vec<(&str, &What)> = found.iter().map(|change| (change.name.as_str(), &change.what)).collect();
+        let from = |name: &str| What::Renamed { from: name.to_owned() };
+        assert_eq!(what, [("c", &What::Removed), ("x", &What::Added), ("y", &from("a")), ("z", &from("b")),]);
+        assert!(found[2].before.is_some() && found[2].after.is_some());
+        assert_eq!(found[2].severity(), Severity::Danger);
+        assert_eq!(found[0].severity(), Severity::Notice);
+    }
+
+    #[test]
+    fn a_lock_with_an_edited_item_shows_no_false_before() {
+        let text = String::from_utf8(lock(r#"[{"name":"a","description":"evil"}]"#).to_bytes()).unwrap();
+        let edited = text.replace("\"evil\"", "\"good\"").into_bytes();
+        let approved = Approved::parse(edited, Path::new("x")).unwrap();
+        let found = changes(&approved, r#"[{"name":"a","description":"other"}]"#);
+        assert_eq!(found[0].edits[0].kind, EditKind::ApprovedUnreadable);
+        assert_eq!((found[0].before.as_ref(), found[0].severity()), (None, Severity::Danger));
+        let found = changes(&approved, "[]");
+        assert_eq!((&found[0].what, found[0].before.as_ref()), (&What::Removed, None));
+    }
+
+    #[test]
+    fn exempted_parts_are_no_edits() {
+        let mut lock = lock(r#"[{"name":"a","description":"at 10:30 today","x":1}]"#);
+        let item = Item { kind: Kind::Tool, name: "a".to_owned(), text: lock.entries[0].item.clone() };
+        let other = value(r#"{"name":"a","description":"at 11:45 today","x":1}"#);
+        let exempt = crate::catalog::propose(Kind::Tool, reread(&item.text).unwrap(), other);
+        lock.entries[0] = crate::catalog::Entry::new(&item, false, exempt).unwrap();
+        let approved = lock.approved(Path::new("x")).unwrap();
+        assert!(changes(&approved, r#"[{"name":"a","description":"at 09:00 today","x":1}]"#).is_empty());
+        let found = changes(&approved, r#"[{"name":"a","description":"at 09:00 today","x":2}]"#);
+        assert_eq!(found[0].edits.iter().map(|edit| edit.at.as_str()).collect::<Vec<_>>(), ["/x"]);
+        let found = changes(&approved, r#"[{"name":"a","description":"at 9 or so today","x":1}]"#);
+        assert_eq!(found[0].edits.iter().map(|edit| edit.at.as_str()).collect::<Vec<_>>(), ["/description"]);
+        let found = changes(&approved, r#"[{"name":"a","description":"at <varies> today","x":1}]"#);
+        assert_eq!(found[0].edits.len(), 1, "the placeholder itself is no time");
+    }
+
+    #[test]
+    fn another_program() {
+        let mut now = program();
+        if let Some(entry) = &mut now.entry {
+            entry.sha256 = Digest::of_bytes(b"other");
+        }
+        let change = identity(&program(), &now);
+        assert_eq!(change.edits.iter().map(|edit| edit.at.as_str()).collect::<Vec<_>>(), ["/entry/sha256"]);
+        let gone = identity(&program(), &Identity { interpreter: None, ..program() });
+        assert_eq!(gone.edits[0].at, "/interpreter");
+    }
 }

@@ -245,3 +245,118 @@ pub(super) fn optional_members<'a>(
 pub(super) fn shortened(key: &str) -> String {
     if key.len() <= LONGEST_KEY { token(key) } else { token(&cut(key, LONGEST_KEY / 4)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Severity;
+    use crate::catalog::item::comparable;
+    use crate::catalog::testing::{items, value};
+    use proptest::prelude::*;
+
+    fn compared(kind: Kind, a: &str, b: &str) -> Vec<Edit> {
+        let form = |text| comparable(kind, value(text), &[]).unwrap();
+        edits(kind, &form(a), &form(b))
+    }
+
+    /// Kind and place of each edit.
+    fn told(kind: Kind, a: &str, b: &str) -> Vec<String> {
+        compared(kind, a, b).iter().map(|edit| format!("{} {}", edit.kind.word(), edit.at)).collect()
+    }
+
+    #[test]
+    fn texts_and_unknown_members() {
+        let a = r#"{"name":"a","description":"x","x":{"y":[1,{"z":true}]},"gone":1}"#;
+        let b = r#"{"name":"a","description":"y","x":{"y":[1,{"z":false}]},"new/one":"text"}"#;
+        assert_eq!(
+            told(Kind::Tool, a, b),
+            ["text-edited /description", "field-removed /gone", "field-added /new~1one", "field-changed /x/y/1/z"]
+        );
+        let edits = compared(Kind::Tool, a, b);
+        let grave: Vec<bool> = edits.iter().map(|edit| edit.severity == Severity::Danger).collect();
+        assert_eq!(grave, [true, false, true, false]);
+        assert_eq!(edits[2].after.as_deref(), Some(&b"\"text\""[..]));
+    }
+
+    #[test]
+    fn hints() {
+        let tool = |hints: &str| format!(r#"{{"name":"a","annotations":{{{hints}}}}}"#);
+        let told = |a: &str, b: &str| told(Kind::Tool, &tool(a), &tool(b));
+        let at = |what: &str, hint: &str| vec![format!("{what} /annotations/{hint}")];
+        assert_eq!(
+            told(r#""readOnlyHint":true"#, r#""readOnlyHint":false"#),
+            ["field-removed /annotations"; 0]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(at("hint-weakened", "readOnlyHint"))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(told("", r#""readOnlyHint":true"#), at("hint-strengthened", "readOnlyHint"));
+        assert_eq!(told(r#""destructiveHint":false"#, ""), at("hint-weakened", "destructiveHint"));
+        assert_eq!(
+            told(r#""openWorldHint":true"#, r#""openWorldHint":false"#),
+            at("hint-strengthened", "openWorldHint")
+        );
+        assert_eq!(told(r#""idempotentHint":true"#, r#""idempotentHint":"x""#), at("hint-weakened", "idempotentHint"));
+        assert_eq!(told(r#""title":"a""#, r#""title":"b""#), at("text-edited", "title"));
+        assert_eq!(told("", r#""readOnlyHint":false"#), [""; 0], "what a default says is no difference");
+    }
+
+    #[test]
+    fn arguments_of_prompts() {
+        let prompt = |arguments: &str| format!(r#"{{"name":"a","arguments":{arguments}}}"#);
+        let told = |a: &str, b: &str| told(Kind::Prompt, &prompt(a), &prompt(b));
+        let two = r#"[{"name":"x","description":"d"},{"name":"y"}]"#;
+        assert_eq!(told(two, r#"[{"name":"y"},{"name":"x","description":"d"}]"#), ["reordered /arguments"]);
+        assert_eq!(
+            told(two, r#"[{"name":"x","description":"e"},{"name":"y","required":true}]"#),
+            ["text-edited /arguments/0/description", "required-changed /arguments/1/required",]
+        );
+        assert_eq!(
+            told(two, r#"[{"name":"x","description":"d"},{"name":"z"}]"#),
+            ["argument-removed /arguments/1", "argument-added /arguments/1",]
+        );
+        assert_eq!(told("[]", r#"[{"name":"x","required":true}]"#), ["argument-added /arguments/0"]);
+        assert_eq!(told(two, r#"[{"name":"x"},{"name":"x"}]"#).len(), 2, "same names are compared by place");
+        assert_eq!(told(two, "7"), ["field-changed /arguments"]);
+    }
+
+    #[test]
+    fn hostile_shapes_are_told_of_coarsely_but_wholly() {
+        // Many leaves below a long chain of long keys.
+        let key = "k".repeat(300);
+        let open: String = (0..20).map(|_| format!("{{\"{key}\":")).collect();
+        let leaves = |value: u8| (0..3000).map(|leaf| format!("\"l{leaf}\":{value}")).collect::<Vec<_>>().join(",");
+        let tool = |value| format!(r#"{{"name":"a","x":{open}{{{}}}{}}}"#, leaves(value), "}".repeat(20));
+        let edits = compared(Kind::Tool, &tool(1), &tool(2));
+        assert_eq!(edits.len(), 1);
+        assert!(edits[0].at.len() < 2000 && edits[0].after.as_ref().is_some_and(|after| after.len() > 20_000));
+        // As many at the top.
+        let tool = |value| format!(r#"{{"name":"a","x":{{{}}},"y":{{{}}}}}"#, leaves(value), leaves(value));
+        assert_eq!(told(Kind::Tool, &tool(1), &tool(2)), ["field-changed /x", "field-changed /y"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_is_told_and_nothing_else(
+            kind in prop::sample::select(Kind::ALL.to_vec()), a in items(Kind::Tool), which: usize, how: u8,
+        ) {
+            let mut b = a.clone();
+            b.change(which, how);
+            let (a, b) = (a.spell(0), b.spell(0));
+            let form = |text| comparable(kind, value(text), &[]);
+            if let (Ok(a), Ok(b)) = (form(&a), form(&b)) {
+                let edits = edits(kind, &a, &b);
+                prop_assert_eq!(edits.is_empty(), a == b);
+                for edit in edits {
+                    // Unless keys were shortened, an edit is where it says.
+                    for (whole, part) in [(&a, &edit.before), (&b, &edit.after)] {
+                        if let Some(part) = part && edit.kind != EditKind::Reordered && !edit.at.contains("/arguments/") {
+                            prop_assert_eq!(reread(whole).unwrap().pointer(&edit.at).map(Value::raw), Some(part.as_slice()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

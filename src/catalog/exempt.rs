@@ -112,3 +112,66 @@ pub(super) fn masks(value: Value<'_>, exempt: &[Exemption], style: Style) -> Vec
     }
     masks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::value;
+
+    fn exemption(at: &str, rule: Varies) -> Exemption {
+        Exemption { at: at.to_owned(), rule, reason: String::new() }
+    }
+
+    #[test]
+    fn only_short_words_vary_harmlessly() {
+        assert!(varies_harmlessly("Europe/Berlin", 13) && !varies_harmlessly("Europe/Berlin", 12));
+        assert!(varies_harmlessly("a.b_c:d/e+f@g=h-9", 20) && varies_harmlessly("", 0));
+        for text in
+            ["a b", "a\nb", "a\u{a0}b", "a,b", "a'b", "a\"b", "<a>", "a%20b", "ä", "\u{200b}", "a\\b", "a#b", "a?b"]
+        {
+            assert!(!varies_harmlessly(text, 256), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn prefix_and_suffix_do_not_share_a_character() {
+        let rule = Varies::Part { prefix: "ab".to_owned(), suffix: "ba".to_owned(), max: 9 };
+        assert!(rule.mask(value("\"aba\""), Style::Hashed).is_none());
+        assert!(rule.mask(value("\"abba\""), Style::Hashed).is_some());
+        assert!(rule.mask(value("[\"abba\"]"), Style::Hashed).is_none());
+    }
+
+    #[test]
+    fn a_mask_is_equal_to_no_value_and_to_no_other_mask() {
+        let mask = |prefix: &str, suffix: &str, text: &str| {
+            let rule = Varies::Part { prefix: prefix.to_owned(), suffix: suffix.to_owned(), max: 9 };
+            rule.mask(value(text), Style::Hashed).unwrap().unwrap()
+        };
+        assert_eq!(mask("a", "b", "\"axb\""), mask("a", "b", "\"ayyb\""));
+        assert_ne!(mask("a\"", "b", r#""a\"b""#), mask("a", "\"b", r#""a\"b""#));
+        assert!(mask("a", "b", "\"ab\"").starts_with(b"\0"), "no JSON begins so");
+    }
+
+    #[test]
+    fn exemptions_that_cannot_be() {
+        for at in ["", "description", "/a~", "/a~2", "/~"] {
+            assert!(exemption(at, Varies::Any).fault().is_some(), "{at}");
+        }
+        for at in ["/", "/a", "/a~0b~1c/0", "//"] {
+            assert!(exemption(at, Varies::Any).fault().is_none(), "{at}");
+        }
+        let long = Varies::Part { prefix: String::new(), suffix: String::new(), max: 257 };
+        assert!(exemption("/a", long).fault().is_some());
+    }
+
+    #[test]
+    fn overlap() {
+        let overlap = |a: &str, b: &str| {
+            let (a, b) = (exemption(a, Varies::Any), exemption(b, Varies::Any));
+            assert_eq!(a.overlaps(&b), b.overlaps(&a));
+            a.overlaps(&b)
+        };
+        assert!(overlap("/a", "/a") && overlap("/a", "/a/b") && overlap("/a/0", "/a"));
+        assert!(!overlap("/a", "/ab") && !overlap("/a/b", "/a/c") && !overlap("/a/", "/b"));
+    }
+}

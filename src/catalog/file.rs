@@ -193,3 +193,153 @@ fn not_regular(metadata: &Metadata) -> Option<&'static str> {
         () => Some("a device"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::Diagnose;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn saved_and_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/x.lock.json");
+        assert_eq!(load(&path).unwrap(), None);
+        assert_eq!(save(&path, b"one", Replace::No).unwrap(), Saved::Written);
+        assert_eq!(load(&path).unwrap().unwrap(), b"one");
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(mode(&folder.path().join("a")), 0o700);
+        assert_eq!(save(&path, b"two", Replace::No).unwrap(), Saved::Existed);
+        assert_eq!(load(&path).unwrap().unwrap(), b"one");
+        assert_eq!(save(&path, b"", Replace::Yes).unwrap(), Saved::Written);
+        assert_eq!(load(&path).unwrap().unwrap(), b"");
+        assert_eq!(names(path.parent().unwrap()), ["x.lock.json"], "no draft stays");
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock.json");
+        let texts = [vec![b'a'; 300_000], vec![b'b'; 200_000]];
+        let _saved = save(&path, &texts[0], Replace::Yes).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for turn in 0..40 {
+                    let _saved = save(&path, &texts[turn % 2], Replace::Yes).unwrap();
+                }
+            });
+            while !writer.is_finished() {
+                assert!(texts.contains(&load(&path).unwrap().unwrap()));
+            }
+        });
+    }
+
+    /// Of many that would be first, one is; the others learn so.
+    #[test]
+    fn one_of_many_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock.json");
+        let one = |number: u8| save(&path, &[number], Replace::No).unwrap();
+        let saved: Vec<(u8, Saved)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|number| (number, scope.spawn(move || one(number)))).collect();
+            threads.into_iter().map(|(number, thread)| (number, thread.join().unwrap())).collect()
+        });
+        let first: Vec<u8> =
+            saved.iter().filter(|(_, saved)| *saved == Saved::Written).map(|(number, _)| *number).collect();
+        assert_eq!(first.len(), 1);
+        assert_eq!(load(&path).unwrap().unwrap(), first);
+        assert_eq!(names(folder.path()).len(), 1);
+    }
+
+    #[test]
+    fn links_are_neither_read_nor_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, path) = (folder.path().join("secret"), folder.path().join("x.lock.json"));
+        fs::write(&target, "precious").unwrap();
+        for to in ["secret", "nowhere", "/dev/zero"] {
+            symlink(to, &path).unwrap();
+            assert!(matches!(load(&path).unwrap_err().problem(), LockProblem::Symlink), "{to}");
+            for replace in [Replace::Yes, Replace::No] {
+                assert!(matches!(save(&path, b"x", replace).unwrap_err().problem(), LockProblem::Symlink), "{to}");
+            }
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+        assert!(!folder.path().join("nowhere").exists());
+        // Directories may be kept elsewhere.
+        fs::create_dir(folder.path().join("real")).unwrap();
+        symlink("real", folder.path().join("link")).unwrap();
+        let below = folder.path().join("link/x.lock.json");
+        assert_eq!(save(&below, b"x", Replace::No).unwrap(), Saved::Written);
+        assert_eq!(load(&below).unwrap().unwrap(), b"x");
+    }
+
+    #[test]
+    fn special_files_are_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let socket = folder.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [fifo.as_path(), &socket, folder.path(), Path::new("/dev/zero")] {
+            let error = load(path).unwrap_err();
+            assert!(matches!(error.problem(), LockProblem::NotRegular { .. }), "{error}");
+            assert_eq!(error.code(), "lock-unreadable");
+            assert!(save(path, b"x", Replace::Yes).is_err());
+        }
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock.json");
+        fs::write(&path, "x").unwrap();
+        let with = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            load(&path)
+        };
+        assert!(with(0o600).is_ok() && with(0o644).is_ok());
+        let error = with(0o666).unwrap_err();
+        assert!(matches!(error.problem(), LockProblem::Insecure { .. }));
+        assert!(error.hint().unwrap().starts_with("`chmod go-w "));
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(with(0o660).is_ok(), metadata.uid() == metadata.gid());
+        // Somebody else's; only root can make one.
+        if metadata.uid() == 0 {
+            std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+            assert!(with(0o600).unwrap_err().to_string().contains("belongs to user 12345"));
+        }
+    }
+
+    #[test]
+    fn a_file_as_large_as_a_disk_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock.json");
+        File::create(&path).unwrap().set_len(LARGEST_LOCK + 1).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(load(&path).unwrap_err().problem(), LockProblem::TooLarge { .. }));
+        // A file that says nothing of its size is read to its end, and no further than the limit.
+        assert!(load(Path::new("/proc/self/status")).unwrap().is_some_and(|text| text.starts_with(b"Name:")));
+    }
+
+    #[test]
+    fn where_nothing_can_be_written() {
+        let error = save(Path::new("/proc/none/x.lock.json"), b"x", Replace::Yes).unwrap_err();
+        assert!(matches!(error.problem(), LockProblem::Io { doing: "write", .. }));
+        assert!(std::error::Error::source(&error).is_some());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(save(&folder.path().join("file/x.lock.json"), b"x", Replace::Yes).is_err());
+        assert!(load(&folder.path().join("file/x.lock.json")).is_err() || folder.path().join("file").is_file());
+    }
+}

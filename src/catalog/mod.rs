@@ -40,6 +40,8 @@ mod propose;
 mod reader;
 mod render;
 mod render_json;
+mod render_short;
+mod root;
 mod schema;
 mod server;
 mod strings;

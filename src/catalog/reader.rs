@@ -3,19 +3,18 @@
 //! Items are not looked into here; see [`Lock::parse`](super::Lock::parse) for that.
 
 use super::canonical::DEEPEST;
-use super::digest::{Digest, Hasher};
+use super::digest::Digest;
 use super::exempt::{Exemption, Varies};
 use super::identity::{Approval, FilePin, Identity};
 use super::item::Kind;
 use super::lock::VERSION;
 use super::lock_error::{LockError, LockProblem};
+use super::root::Root;
 use super::visible::named;
 use crate::json::{self, Value};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The domain of a lock's root.
-const ROOT_DOMAIN: &str = "mcpjail catalog root v1";
 /// The most that a lock's own texts have, bytes: names have no limit of their own.
 const LONGEST: usize = 4096;
 /// Levels of nesting around an item.
@@ -41,52 +40,6 @@ pub(super) struct Part<'a> {
     pub(super) optional: bool,
     pub(super) exempt: Vec<Exemption>,
     pub(super) item: Value<'a>,
-}
-
-/// The root: SHA-256 over the domain, the identity, every entry's kind, name, whether it is optional, its exemptions and
-/// its digest, and the namespaces, all in order and with their lengths.
-///
-/// It tells that a file is as it was written: that no line was lost in a merge and no digest edited by hand. Whoever can
-/// write the file and compute SHA-256 can make it match anything.
-pub(super) struct Root(Hasher);
-
-impl Root {
-    pub(super) fn new(identity: &Identity) -> Root {
-        let mut hasher = Hasher::new(ROOT_DOMAIN);
-        identity.feed(&mut hasher);
-        Root(hasher)
-    }
-
-    pub(super) fn entry(&mut self, kind: Kind, name: &str, optional: bool, exempt: &[Exemption], digest: &Digest) {
-        let hasher = &mut self.0;
-        // No kind has this tag: what follows the entries is no entry.
-        hasher.number(kind.index());
-        hasher.part(name.as_bytes());
-        hasher.number(usize::from(optional));
-        hasher.number(exempt.len());
-        for Exemption { at, rule, reason } in exempt {
-            hasher.part(at.as_bytes());
-            match rule {
-                Varies::Any => hasher.number(0),
-                Varies::Part { prefix, suffix, max } => {
-                    hasher.number(1);
-                    hasher.part(prefix.as_bytes());
-                    hasher.part(suffix.as_bytes());
-                    hasher.number(*max);
-                }
-            }
-            hasher.part(reason.as_bytes());
-        }
-        hasher.part(&digest.0);
-    }
-
-    pub(super) fn finish<'n>(self, namespaces: impl ExactSizeIterator<Item = &'n String>) -> Digest {
-        let Root(mut hasher) = self;
-        hasher.number(Kind::ALL.len());
-        hasher.number(namespaces.len());
-        namespaces.for_each(|namespace| hasher.part(namespace.as_bytes()));
-        hasher.finish()
-    }
 }
 
 /// Reads one text.
@@ -328,7 +281,9 @@ impl<'a> Reader<'a> {
                 Some((_, field)) => *field = Some(value),
                 None => {
                     let problem = LockProblem::Shape(format!("unknown key {}", named(&key.decode())));
-                    return Err(LockError::at(self.origin, self.text, self.offset(key.raw()), problem));
+                    // The key's quote stands before it.
+                    let offset = self.offset(key.raw()).saturating_sub(1);
+                    return Err(LockError::at(self.origin, self.text, offset, problem));
                 }
             }
         }
@@ -371,5 +326,187 @@ impl<'a> Reader<'a> {
     /// Where a slice of the text begins.
     pub(super) fn offset(&self, part: &[u8]) -> usize {
         part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::testing::{Tree, identity, lock, value};
+    use crate::catalog::{Approved, Entry, Exemption, Item, Kind, Lock, LockProblem, Varies};
+    use crate::diagnose::Diagnose;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    const ORIGIN: &str = "/locks/files.lock.json";
+
+    fn text() -> String {
+        let tool = |name: &str| ((Kind::Tool, name.to_owned()), Tree::map([("name", Tree::text(name))]));
+        let mut lock = lock(&BTreeMap::from([tool("a"), tool("b")]), 0);
+        let item = Item::new(Kind::Tool, value(r#"{"name":"c","description":"in UTC now"}"#)).unwrap();
+        let part = Varies::Part { prefix: "in ".to_owned(), suffix: " now".to_owned(), max: 32 };
+        let exempt = vec![Exemption { at: "/description".to_owned(), rule: part, reason: "time zone".to_owned() }];
+        lock.entries.push(Entry::new(&item, true, exempt).unwrap());
+        String::from_utf8(lock.to_bytes()).unwrap()
+    }
+
+    /// What both readers say of a text in which `from` has become `to`.
+    fn refused(from: &str, to: &str) -> String {
+        let text = text();
+        assert!(text.contains(from), "{from}");
+        let edited = text.replacen(from, to, 1);
+        let error = Lock::parse(edited.as_bytes(), Path::new(ORIGIN)).unwrap_err();
+        let fast = Approved::parse(edited.clone().into_bytes(), Path::new(ORIGIN)).unwrap_err();
+        assert_eq!(error.to_string(), fast.to_string());
+        assert_eq!(error.code(), fast.code());
+        assert!(error.hint().unwrap().contains("`mcpjail approve files`"));
+        error.to_string().strip_prefix("/locks/files.lock.json:").unwrap().to_owned()
+    }
+
+    #[test]
+    fn it_is_read_before_it_is_broken() {
+        let lock = Lock::parse(text().as_bytes(), Path::new(ORIGIN)).unwrap();
+        assert_eq!(lock.identity, identity());
+        assert_eq!(lock.entry(Kind::Tool, "c").map(|entry| (entry.optional, entry.exempt.len())), Some((true, 1)));
+    }
+
+    #[test]
+    fn every_key_is_known() {
+        assert_eq!(refused("\"version\": 1", "\"version\": 1,\n  \"comment\": 2"), "3:3: unknown key `comment`");
+        assert_eq!(refused("\"by\"", "\"By\""), "20:5: unknown key `By`");
+        assert!(
+            refused("\"sha256\": \"sha256:", "\"x\\u001b\": 1,\n \"sha256\": \"sha256:")
+                .contains("unknown key `x<U+001B>`")
+        );
+        let many: String = (0..40).map(|number| format!("\"k{number}\": 0, ")).collect();
+        assert!(refused("\"root\"", &format!("{many}\"root\"")).contains("unknown key `k0`"));
+    }
+
+    #[test]
+    fn nothing_is_missing() {
+        for (from, to, reason) in [
+            ("\"identity\": {", "\"server\": {", "`identity` is missing"),
+            ("\"prompts\": [],", "", "`prompts` is missing"),
+            ("\"max\": 32,", "", "`max` is missing"),
+            ("\"max\": 32,", "\"any\": true,", "`any` does not go with"),
+            ("\"reason\": \"time zone\"", "\"any\": true", "`any` does not go with"),
+            ("\"name\": \"a\",\n      \"sha", "\"sha", "`name` is missing"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains(reason), "{from}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_value_is_of_its_kind() {
+        for (from, to, reason) in [
+            ("\"prompts\": []", "\"prompts\": {}", "`prompts` is not a list"),
+            ("\"prompts\": []", "\"prompts\": [1]", "not an object"),
+            ("\"optional\": true", "\"optional\": false", "`optional` is `true` or left out"),
+            ("\"max\": 32", "\"max\": -1", "`max` is not a number of bytes"),
+            ("\"max\": 32", "\"max\": 3.2", "`max` is not a number of bytes"),
+            ("\"max\": 32", "\"max\": 4096", "at most 256 bytes"),
+            ("\"at\": \"/description\"", "\"at\": \"/name\"", "what an item is known by cannot be exempted"),
+            ("\"at\": \"/description\"", "\"at\": \"\"", "cannot cover a whole item"),
+            ("\"at\": \"/description\"", "\"at\": \"description\"", "JSON pointer"),
+            ("\"demo://resource\"", "7", "a namespace is a text"),
+            ("\"node\"", "true", "`command` holds something other than texts"),
+            ("\"me\"", "null", "`by` of `approved` is not a text"),
+            ("\"sha256\": \"sha256:", "\"sha256\": \"SHA256:", "`sha256` is not a digest"),
+            ("\"name\": \"a\"", "\"name\": [\"a\"]", "`name` is not a text"),
+            ("\"root\": \"sha256:", "\"root\": \"", "`root` is not a digest"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains(reason), "{from}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_an_object() {
+        for other in ["[]", "null", "\"{}\""] {
+            let edited =
+                text().replacen("\"item\": {\n        \"name\": \"a\"\n      }", &format!("\"item\": {other}"), 1);
+            let error = Lock::parse(edited.as_bytes(), Path::new(ORIGIN)).unwrap_err();
+            assert!(error.to_string().contains("`item` is not an object"), "{error}");
+            assert!(Approved::parse(edited.into_bytes(), Path::new(ORIGIN)).is_err());
+        }
+    }
+
+    #[test]
+    fn lists_are_in_order_and_without_repetition() {
+        assert!(
+            refused("\"name\": \"b\",\n      \"sha", "\"name\": \"a\",\n      \"sha")
+                .contains("the tool `a` is there twice")
+        );
+        assert!(
+            refused("\"name\": \"a\",\n      \"sha", "\"name\": \"bb\",\n      \"sha")
+                .contains("`b` comes after `bb`, out of order")
+        );
+        assert!(refused("\"demo://resource\"", "\"b:\", \"a:\"").contains("`a:` is out of order"));
+        assert!(refused("\"demo://resource\"", "\"a:\", \"a:\"").contains("`a:` is out of order"));
+    }
+
+    #[test]
+    fn the_root_covers_all_that_decides() {
+        let digest = |text: &str, line: usize| text.lines().nth(line).unwrap().trim().to_owned();
+        let whole = text();
+        let other = digest(&whole, whole.lines().position(|line| line.contains("\"name\": \"b\"")).unwrap() + 1);
+        let mine = digest(&whole, whole.lines().position(|line| line.contains("\"name\": \"a\"")).unwrap() + 1);
+        for (from, to) in [
+            (mine.as_str(), other.as_str()),
+            ("\"optional\": true,\n", ""),
+            ("\"max\": 32", "\"max\": 33"),
+            ("\"prefix\": \"in \"", "\"prefix\": \"\""),
+            ("\"reason\": \"time zone\"", "\"reason\": \"\""),
+            ("\"at\": \"/description\"", "\"at\": \"/title\""),
+            ("demo://resource", "demo://other"),
+            ("    \"demo://resource\"\n", ""),
+            ("\"node\"", "\"deno\""),
+            ("/srv/server.js", "/tmp/server.js"),
+            ("\"name\": \"a\",\n      \"sha", "\"name\": \"A\",\n      \"sha"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains("`root` does not match"), "{from}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_lost_entry_is_noticed() {
+        let whole = text();
+        let start = whole.find("    {\n      \"name\": \"b\"").unwrap();
+        let end = whole.find("    {\n      \"name\": \"c\"").unwrap();
+        assert!(refused(&whole[start..end], "").contains("`root` does not match"));
+    }
+
+    #[test]
+    fn versions() {
+        let newer = text().replacen("\"version\": 1", "\"version\": 2,\n  \"unknown\": {}", 1);
+        let error = Lock::parse(newer.as_bytes(), Path::new(ORIGIN)).unwrap_err();
+        assert_eq!(error.code(), "lock-newer");
+        assert!(matches!(error.problem(), LockProblem::Newer { found: 2 }));
+        assert_eq!(Approved::parse(newer.into_bytes(), Path::new(ORIGIN)).unwrap_err().code(), "lock-newer");
+        assert!(refused("\"version\": 1", "\"version\": 0").contains("`version` is not 1"));
+        assert!(refused("\"version\": 1", "\"version\": \"1\"").contains("`version` is not 1"));
+        for other in ["{}", "{\"mcpServers\":{}}", "[]", "1"] {
+            let error = Lock::parse(other.as_bytes(), Path::new(ORIGIN)).unwrap_err();
+            assert!(error.to_string().ends_with("this is not a lock of mcpjail"), "{error}");
+        }
+    }
+
+    #[test]
+    fn json_of_the_strict_kind_only() {
+        for (from, to, reason) in [
+            ("\"version\": 1,", "\"version\": 1, \"version\": 1,", "duplicate key `version`"),
+            ("\"version\": 1,", "// a comment\n\"version\": 1,", "expected"),
+            ("\"prompts\": [],", "\"prompts\": [],,", "expected"),
+            ("\n}\n", "\n}\n{}", "something follows"),
+            ("\"me\"", "\"\\ud800\"", "half a surrogate pair"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains(reason) && !error.contains("at byte"), "{from}: {error}");
+        }
+        let error = refused("  \"root\"", "<<<<<<< HEAD\n  \"root\"");
+        assert!(error.ends_with(":1: an unresolved merge conflict"), "{error}");
+        assert!(Lock::parse(b"", Path::new(ORIGIN)).is_err());
+        assert!(Lock::parse(b"\xff\xfe", Path::new(ORIGIN)).is_err());
     }
 }

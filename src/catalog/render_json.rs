@@ -152,3 +152,63 @@ fn subject_word(subject: Subject) -> &'static str {
         Subject::Namespace => "resource-namespace",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::{approval, identity, value};
+    use crate::catalog::{Catalog, Comparison, Identity, Kind, Lock};
+    use std::path::Path;
+
+    #[test]
+    fn the_documented_shape() {
+        let mut catalog = Catalog::default();
+        for tool in [
+            r#"{"name":"a","description":"x","inputSchema":{"properties":{"p":{}}}}"#,
+            r#"{"name":"gone"}"#,
+            r#"{"name":"old","x":1}"#,
+        ] {
+            catalog.add(Kind::Tool, value(tool)).unwrap();
+        }
+        let lock = Lock::new(identity(), approval(), &catalog).unwrap();
+        let approved = lock.approved(Path::new("x")).unwrap();
+        let mut comparison = Comparison::new(&approved);
+        let after = r#"[{"name":"a","description":"\u202ey","inputSchema":{"properties":{"p":{},"q":{}},"required":["q"]}},{"name":"renamed","x":1}]"#;
+        comparison.list(Kind::Tool, value(after)).unwrap();
+        comparison.resource(value(r#"{"uri":"x://y"}"#)).unwrap();
+        comparison.identity(&Identity { command: Vec::new(), ..identity() });
+        let json = comparison.finish().json();
+        let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let changes = read["changes"].as_array().unwrap();
+        let what: Vec<(&str, &str)> = changes
+            .iter()
+            .map(|change| (change["subject"].as_str().unwrap(), change["what"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            what,
+            [
+                ("identity", "changed"),
+                ("tool", "changed"),
+                ("tool", "removed"),
+                ("tool", "renamed"),
+                ("resource-namespace", "added"),
+            ]
+        );
+        assert_eq!(read["drift"], true);
+        let [text, added] = changes[1]["edits"].as_array().unwrap().as_slice() else { panic!("{changes:?}") };
+        assert_eq!((&text["kind"], &text["at"]), (&"text-edited".into(), &"/description".into()));
+        assert_eq!((&text["before"], &text["after"]), (&"x".into(), &"\u{202e}y".into()));
+        assert_eq!((&added["kind"], &added["scope"]), (&"parameter-added".into(), &"parameter".into()));
+        assert_eq!((&added["path"], &added["required"]), (&"q".into(), &true.into()));
+        assert!(added.get("before").is_none());
+        assert_eq!(changes[3]["from"], "old");
+        assert_eq!(changes[2]["before"]["name"], "gone");
+        assert!(changes[2].get("after").is_none() && changes[0].get("name").is_none());
+        assert!(String::from_utf8(json).unwrap().contains(r"\u202ey"));
+    }
+
+    #[test]
+    fn no_drift() {
+        assert_eq!(Drift::default().json(), br#"{"drift":false,"changes":[]}"#);
+    }
+}

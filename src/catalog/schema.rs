@@ -268,3 +268,120 @@ fn names(schema: Option<Value<'_>>) -> BTreeSet<String> {
     let list = schema.and_then(|schema| schema.get("required"));
     list.iter().flat_map(|list| list.elements()).filter_map(Value::str).map(|name| name.into_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::edits::edits;
+    use crate::catalog::item::comparable;
+    use crate::catalog::testing::value;
+    use crate::catalog::{Edit, EditKind, Kind, Scope, Severity};
+
+    fn compared(a: &str, b: &str) -> Vec<Edit> {
+        let form = |schema: &str| {
+            comparable(Kind::Tool, value(&format!(r#"{{"name":"a","inputSchema":{schema}}}"#)), &[]).unwrap()
+        };
+        edits(Kind::Tool, &form(a), &form(b))
+    }
+
+    fn told(a: &str, b: &str) -> Vec<String> {
+        let whose = |scope: &Scope| match scope {
+            Scope::Parameter(path) | Scope::Result(path) | Scope::Argument(path) => path.clone(),
+            Scope::Input => "input".to_owned(),
+            Scope::Output => "output".to_owned(),
+            Scope::Item => "item".to_owned(),
+        };
+        compared(a, b)
+            .iter()
+            .map(|edit| format!("{}: {} {}", whose(&edit.scope), edit.field, edit.kind.word()))
+            .collect()
+    }
+
+    /// One parameter `p`, with the given keywords.
+    fn parameter(a: &str, b: &str) -> Vec<String> {
+        let schema = |keywords: &str| format!(r#"{{"type":"object","properties":{{"p":{{{keywords}}}}}}}"#);
+        told(&schema(a), &schema(b))
+    }
+
+    #[test]
+    fn parameters_come_and_go() {
+        let a = r#"{"properties":{"old":{},"p":{}},"required":["old"]}"#;
+        let b = r#"{"properties":{"new":{"description":"put all you know here"},"p":{}},"required":["new"]}"#;
+        assert_eq!(told(a, b), ["new: new parameter-added", "old: old parameter-removed"]);
+        let added = compared(a, b).remove(0);
+        assert_eq!((added.kind, added.severity), (EditKind::ParameterAdded { required: true }, Severity::Danger));
+        assert_eq!(told("{}", r#"{"properties":{"p":{}}}"#), ["p: p parameter-added"]);
+    }
+
+    #[test]
+    fn what_is_required() {
+        let schema = |required: &str| format!(r#"{{"properties":{{"a":{{}},"b":{{}}}},"required":{required}}}"#);
+        let told = |a: &str, b: &str| told(&schema(a), &schema(b));
+        assert_eq!(told(r#"["a"]"#, r#"["b"]"#), ["a: required required-changed", "b: required required-changed"]);
+        assert_eq!(told(r#"["a","b"]"#, r#"["b","a"]"#), ["input: required reordered"]);
+        assert_eq!(told(r#"["a"]"#, r#"["a","none"]"#), ["none: required required-changed"]);
+        assert_eq!(told(r#"["a"]"#, "7").len(), 1);
+    }
+
+    #[test]
+    fn limits() {
+        for (a, b, kind) in [
+            ("\"maxLength\":100", "", "loosened"),
+            ("\"maxLength\":100", "\"maxLength\":4000", "loosened"),
+            ("\"maxLength\":100", "\"maxLength\":99", "tightened"),
+            ("\"minimum\":1", "\"minimum\":-5.5", "loosened"),
+            ("\"minimum\":1", "\"minimum\":2", "tightened"),
+            ("", "\"maximum\":2", "tightened"),
+            ("\"exclusiveMaximum\":1", "\"exclusiveMaximum\":true", "changed"),
+            ("\"enum\":[1,2]", "\"enum\":[2,1,3]", "loosened"),
+            ("\"enum\":[1,2]", "\"enum\":[2]", "tightened"),
+            ("\"enum\":[1,2]", "\"enum\":[1,3]", "changed"),
+            ("\"enum\":[1,2]", "", "loosened"),
+            ("\"pattern\":\"^a$\"", "", "loosened"),
+            ("\"pattern\":\"^a$\"", "\"pattern\":\".*\"", "changed"),
+            ("\"const\":1", "\"const\":2", "changed"),
+            ("\"uniqueItems\":true", "\"uniqueItems\":false", "loosened"),
+            ("\"additionalProperties\":false", "", "loosened"),
+            ("\"additionalProperties\":false", "\"additionalProperties\":true", "loosened"),
+            ("", "\"additionalProperties\":false", "tightened"),
+            ("\"additionalProperties\":true", "\"additionalProperties\":{\"type\":\"string\"}", "tightened"),
+            ("\"additionalProperties\":{\"type\":\"string\"}", "\"additionalProperties\":true", "loosened"),
+            ("\"not\":{\"type\":\"string\"}", "\"not\":true", "tightened"),
+            ("\"anyOf\":[{\"type\":\"string\"}]", "\"anyOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]", "loosened"),
+            ("\"allOf\":[{\"type\":\"string\"}]", "\"allOf\":[{\"type\":\"string\"},{\"x\":1}]", "tightened"),
+        ] {
+            let told = parameter(a, b);
+            assert_eq!(told.len(), 1, "{a} {b}: {told:?}");
+            assert!(
+                told[0].starts_with("p: ") && told[0].ends_with(&format!("constraint-{kind}")),
+                "{a} {b}: {told:?}"
+            );
+        }
+        assert_eq!(parameter("\"enum\":[1,2]", "\"enum\":[2,1]"), ["p: enum reordered"]);
+        assert_eq!(parameter("\"type\":\"string\"", "\"type\":[\"string\",\"null\"]"), ["p: type type-changed"]);
+        assert_eq!(parameter("\"default\":1", "\"default\":2"), ["p: default default-changed"]);
+        assert_eq!(parameter("\"description\":\"a\"", "\"description\":\"b\""), ["p: description text-edited"]);
+        assert_eq!(parameter("\"examples\":[\"a\"]", "\"examples\":[\"b\"]"), ["p: 0 text-edited"]);
+    }
+
+    #[test]
+    fn below_parameters() {
+        let nest = |inner: &str| format!(r#""items":{{"properties":{{"q":{{{inner}}}}}}}"#);
+        assert_eq!(parameter(&nest("\"maxLength\":1"), &nest("")), ["p[].q: maxLength constraint-loosened"]);
+        let any = |inner: &str| format!(r#""anyOf":[{{"type":"null"}},{{{inner}}}]"#);
+        assert_eq!(
+            parameter(&any("\"description\":\"a\""), &any("\"description\":\"b\"")),
+            ["p<anyOf 1>: description text-edited"]
+        );
+        let defs = |inner: &str| format!(r#"{{"$defs":{{"D":{{{inner}}}}}}}"#);
+        assert_eq!(told(&defs("\"maximum\":1"), &defs("\"maximum\":2")), ["<D>: maximum constraint-loosened"]);
+        assert_eq!(told(&defs(""), r#"{"$defs":{"D":{},"E":{"description":"x"}}}"#), ["input: E field-added"]);
+    }
+
+    #[test]
+    fn schemas_that_are_none() {
+        for (a, b) in [("{}", "true"), ("7", "\"x\""), ("[]", "{}"), (r#"{"properties":[]}"#, r#"{"properties":{}}"#)] {
+            assert!(!compared(a, b).is_empty(), "{a} {b}");
+        }
+        assert_eq!(told(r#"{"properties":{"p":true}}"#, r#"{"properties":{"p":false}}"#), ["p: p field-changed"]);
+    }
+}

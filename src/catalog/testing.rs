@@ -1,9 +1,10 @@
 //! Values for tests: trees that are spelt as JSON in many ways, changed in one place, and told apart by plain comparison.
 
-use super::{Approval, Catalog, Digest, FilePin, Identity, Kind, Lock};
+use super::{Approval, Catalog, Comparison, Digest, Drift, FilePin, Identity, Kind, Lock};
 use crate::json::{self, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A JSON value as a tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,10 +98,10 @@ impl Tree {
                 _ => *value = Tree::Null,
             },
             Tree::Number(number) => {
-                *value = if how % 2 == 0 { Tree::Number("7".to_owned()) } else { Tree::text(number) }
+                *value = if how.is_multiple_of(2) { Tree::Number("7".to_owned()) } else { Tree::text(number) }
             }
-            Tree::Bool(truth) => *value = if how % 2 == 0 { Tree::Bool(!*truth) } else { Tree::Null },
-            Tree::Null => *value = Tree::Bool(how % 2 == 0),
+            Tree::Bool(truth) => *value = if how.is_multiple_of(2) { Tree::Bool(!*truth) } else { Tree::Null },
+            Tree::Null => *value = Tree::Bool(how.is_multiple_of(2)),
         }
     }
 
@@ -333,4 +334,15 @@ pub(super) fn identity() -> Identity {
 
 pub(super) fn approval() -> Approval {
     Approval { at: "2026-11-21T00:00:00Z".to_owned(), by: "me".to_owned(), with: "mcpjail 0.1.0".to_owned() }
+}
+
+/// The drift between two lists of tools.
+pub(super) fn drift_of_tools(before: &str, after: &str) -> Drift {
+    let mut catalog = Catalog::default();
+    value(before).elements().for_each(|tool| catalog.add(Kind::Tool, tool).unwrap());
+    let lock = Lock::new(identity(), Approval::default(), &catalog).unwrap();
+    let approved = lock.approved(Path::new("x")).unwrap();
+    let mut comparison = Comparison::new(&approved);
+    comparison.list(Kind::Tool, value(after)).unwrap();
+    comparison.finish()
 }

@@ -25,6 +25,10 @@ pub(super) const META: &[u8] =
 const PROBE: Duration = Duration::from_secs(10);
 /// How long a server that asks the host something may still answer its lists before the handshake is let through.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// The most notifications of changes that are kept until the lists were read.
+const TOLD: usize = 64;
+/// The longest of them, bytes. They have nothing to say but the subscription that they belong to.
+const LONGEST_TOLD: usize = 4 << 10;
 /// The revision of the protocol that has batches.
 const BATCHES: &str = "2025-03-26";
 /// Errors by which a server shows that it knows the modern era: the version or a capability does not suit it.
@@ -64,11 +68,17 @@ impl Keeper {
     /// Works until the server's stdout is closed.
     pub(super) fn run(mut self) {
         loop {
-            let event = match (self.later.is_empty(), self.probe) {
+            let fresh = self.later.is_empty();
+            let event = match (fresh, self.probe) {
                 (false, _) => Ok(self.later.remove(0)),
                 (true, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 (true, Some(until)) => self.events.recv_timeout(until.saturating_duration_since(Instant::now())),
             };
+            if let Ok(event) = &event
+                && fresh
+            {
+                self.shared.taken(event);
+            }
             let done = match event {
                 Err(RecvTimeoutError::Disconnected) | Ok(Event::Ended) => return,
                 Err(RecvTimeoutError::Timeout) => {
@@ -349,7 +359,11 @@ impl Keeper {
         let mut asks: Option<Instant> = None;
         loop {
             let next = asks.map_or(until, |asks| asks.min(until));
-            match self.events.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            let event = self.events.recv_timeout(next.saturating_duration_since(Instant::now()));
+            if let Ok(event) = &event {
+                self.shared.taken(event);
+            }
+            match event {
                 Err(RecvTimeoutError::Disconnected) | Ok(Event::Ended) => return Err(GateError::Ended),
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return Ok(Over::Timeout),
                 Err(RecvTimeoutError::Timeout) => return Ok(Over::Asks),
@@ -368,15 +382,24 @@ impl Keeper {
                     match (lines, notification) {
                         (Some(lines), notification) => {
                             self.to_server(&lines);
-                            if let Some(line) = notification.filter(|line| !told.contains(line)) {
-                                told.push(line);
-                            }
+                            keep(told, notification);
                         }
-                        (None, notification) => self.later.push(Event::Changed(lists, notification)),
+                        (None, notification) => self.defer(lists, notification),
                     }
                 }
                 Ok(event @ (Event::First(_) | Event::Probed(_))) => self.later.push(event),
             }
+        }
+    }
+
+    /// Keeps for after the walk under way that other lists have changed.
+    fn defer(&mut self, lists: &'static [List], notification: Option<Vec<u8>>) {
+        let notification = notification.filter(|line| line.len() <= LONGEST_TOLD);
+        let of_lists = |event: &&Event| matches!(event, Event::Changed(of, _) if *of == lists);
+        let known = |event: &Event| matches!(event, Event::Changed(_, line) if *line == notification);
+        let mut waiting = self.later.iter().filter(of_lists);
+        if !waiting.clone().any(known) && waiting.nth(TOLD).is_none() {
+            self.later.push(Event::Changed(lists, notification));
         }
     }
 
@@ -490,6 +513,15 @@ impl Keeper {
             self.shared.to_host(&answers);
             self.to_server(&server);
         }
+    }
+}
+
+/// Keeps a notification that a list has changed until the list was read; one of those that are alike, and so many of
+/// others.
+fn keep(told: &mut Vec<Vec<u8>>, notification: Option<Vec<u8>>) {
+    let Some(line) = notification.filter(|line| line.len() <= LONGEST_TOLD) else { return };
+    if told.len() < TOLD && !told.contains(&line) {
+        told.push(line);
     }
 }
 

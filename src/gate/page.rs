@@ -74,6 +74,56 @@ pub(super) fn list(
     Checked::Without(rewritten(id, result, &[(list.member(), array(&entries))]))
 }
 
+/// The whole answer without what stands beside the entries and was not approved; `None` where there is nothing of the
+/// kind. What stays has no room for words: cursors, hints about caching, and in `_meta` what the server says about
+/// itself where that is what was approved. `known` keeps such a `_meta` as it was last written.
+pub(super) fn bare(
+    approved: &Approved,
+    list: List,
+    id: &Id,
+    result: Value<'_>,
+    known: &mut Vec<u8>,
+) -> Option<Vec<u8>> {
+    let mut stays = |(key, value): &(json::Text<'_>, Value<'_>)| match () {
+        () if key.is(list.member()) || key.is("nextCursor") || key.is("resultType") => true,
+        () if key.is("ttlMs") => value.kind() == json::Kind::Number,
+        () if key.is("cacheScope") => value.text().is_some_and(|text| text.is("public") || text.is("private")),
+        () => key.is("_meta") && is_own_meta(approved, *value, known),
+    };
+    if result.members().all(|member| stays(&member)) {
+        return None;
+    }
+    let members: Vec<(String, Vec<u8>)> =
+        result.members().filter(stays).map(|(key, value)| (key.decode().into_owned(), value.raw().to_vec())).collect();
+    Some(answered(id, &object(&members)))
+}
+
+/// Whether a result's `_meta` says nothing but what was approved that the server says about itself.
+fn is_own_meta(approved: &Approved, meta: Value<'_>, known: &mut Vec<u8>) -> bool {
+    if meta.kind() != json::Kind::Object {
+        return false;
+    }
+    if meta.raw() == known.as_slice() {
+        return true;
+    }
+    let own = meta.members().all(|(key, value)| {
+        let mut said = Vec::new();
+        key.is("io.modelcontextprotocol/serverInfo")
+            && catalog::canonical(value, &mut said).is_ok()
+            && approved_info(approved).is_some_and(|info| info == said)
+    });
+    if own {
+        *known = meta.raw().to_vec();
+    }
+    own
+}
+
+/// What was approved that the server says about itself, in canonical form.
+fn approved_info(approved: &Approved) -> Option<Vec<u8>> {
+    let entry = approved.entry(approved.find(Kind::Server, "")?)?.verified().ok()?;
+    Some(json::check(&entry.item).ok()?.root.get("serverInfo")?.raw().to_vec())
+}
+
 /// Shuts the items that a drift shows in another form than the approved one.
 pub(super) fn block(drift: &Drift, blocked: &mut HashSet<(Kind, Box<str>)>) {
     for change in &drift.changes {

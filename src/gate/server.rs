@@ -34,6 +34,7 @@ impl Judge for ServerJudge {
             Ok(message) => self.shared.of_server(&message, &flat),
             Err(error) => self.shared.malformed_of_server(&flat, &error),
         };
+        self.shared.refuse_flood();
         self.rewritten = match (fate, flat) {
             (Fate::Pass, Cow::Borrowed(_)) => return Verdict::Forward,
             (Fate::Pass, Cow::Owned(line)) => line,
@@ -202,14 +203,32 @@ impl Shared {
             Asked::List(list) => {
                 let mut own = self.own();
                 let known = result.get(list.member()).map(|entries| own.pages.hash(entries));
-                if state.blocked.is_empty() && known.is_some_and(|hash| own.pages.is_known(list, hash)) {
-                    return Checked::Same;
+                let checked = if state.blocked.is_empty() && known.is_some_and(|hash| own.pages.is_known(list, hash)) {
+                    Checked::Same
+                } else {
+                    let checked = page::list(approved, list, id, *result, &mut state.blocked, quarantine);
+                    if matches!(checked, Checked::Same) {
+                        own.pages.remember(known.map(|hash| (list, hash)));
+                    }
+                    checked
+                };
+                let bare = |result, known: &mut Vec<u8>| page::bare(approved, list, id, result, known);
+                let bare = match &checked {
+                    Checked::Same => bare(*result, &mut own.said),
+                    Checked::Without(line) => match parse_message(line) {
+                        Ok(Message::Response { result, .. }) => bare(result, &mut own.said),
+                        _ => None,
+                    },
+                    Checked::Drifted(_) | Checked::Refused(_) => None,
+                };
+                match bare {
+                    Some(bare) => {
+                        let method = list.method();
+                        self.note(&format!("the answer to `{method}` holds more than a list; kept from the host"));
+                        Checked::Without(bare)
+                    }
+                    None => checked,
                 }
-                let checked = page::list(approved, list, id, *result, &mut state.blocked, quarantine);
-                if matches!(checked, Checked::Same) {
-                    own.pages.remember(known.map(|hash| (list, hash)));
-                }
-                checked
             }
             Asked::Discover => page::server(approved, id, *result, quarantine),
             Asked::Initialize { .. } | Asked::Other => Checked::Same,

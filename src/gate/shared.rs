@@ -11,10 +11,14 @@ use crate::relay::{Id, Wires, parse_message};
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// The most events that may wait for the keeper.
+const MOST_EVENTS: usize = 16 << 10;
+/// The most bytes in them: one message of the largest size, and then some.
+const MOST_EVENT_BYTES: usize = 96 << 20;
 /// How many notes about a session reach stderr.
 const NOTES: u32 = 24;
 /// The longest note, characters.
@@ -43,6 +47,27 @@ pub(super) enum Event {
     Ended,
 }
 
+impl Event {
+    /// The bytes of the message in it.
+    fn size(&self) -> usize {
+        match self {
+            Event::Initialized(line) | Event::Discovered(line) | Event::First(line) | Event::Probed(line) => line.len(),
+            Event::Send(line) => line.len(),
+            Event::Changed(_, line) => line.as_ref().map_or(0, Vec::len),
+            Event::Walked(_) | Event::Asks | Event::Ended => 0,
+        }
+    }
+}
+
+/// What waits for the keeper. It stops to take when the server does not read what it is sent.
+#[derive(Debug, Default)]
+struct Waiting {
+    events: AtomicUsize,
+    bytes: AtomicUsize,
+    /// More came than may wait.
+    over: AtomicBool,
+}
+
 /// Our own requests.
 #[derive(Debug)]
 pub(super) struct Own {
@@ -50,6 +75,8 @@ pub(super) struct Own {
     /// Our `server/discover`.
     pub(super) discover: Option<u64>,
     pub(super) walk: Option<Walk<Seen>>,
+    /// A `_meta` of lists in which the server says about itself what was approved.
+    pub(super) said: Vec<u8>,
     /// Pages that were seen to be approved.
     pub(super) pages: Pages,
 }
@@ -66,6 +93,7 @@ pub(super) struct Shared {
     pub(super) prefix: String,
     pub(super) refusal: OnceLock<Arc<GateError>>,
     events: Sender<Event>,
+    waiting: Waiting,
     state: Mutex<State>,
     /// The stage has changed or room was made.
     moved: Condvar,
@@ -85,9 +113,10 @@ impl Shared {
             settings,
             approved: known,
             prefix: numbers.prefix().to_owned(),
-            own: Mutex::new(Own { numbers, discover: None, walk: None, pages: Pages::default() }),
+            own: Mutex::new(Own { numbers, discover: None, walk: None, said: Vec::new(), pages: Pages::default() }),
             refusal: OnceLock::new(),
             events,
+            waiting: Waiting::default(),
             state: Mutex::new(State::new()),
             moved: Condvar::new(),
             notes: AtomicU32::new(0),
@@ -102,10 +131,31 @@ impl Shared {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the keeper.
+    /// Tells the keeper, unless too much waits for it already; [`Shared::refuse_flood`] is due then.
     pub(super) fn tell(&self, event: Event) {
+        let Waiting { events, bytes, over } = &self.waiting;
+        let size = event.size();
+        let full = events.fetch_add(1, Ordering::Relaxed) >= MOST_EVENTS
+            || bytes.fetch_add(size, Ordering::Relaxed) + size > MOST_EVENT_BYTES;
+        if full && !matches!(event, Event::Ended) {
+            over.store(true, Ordering::Relaxed);
+            return;
+        }
         // It only ends with the session.
         let _ = self.events.send(event);
+    }
+
+    /// The keeper has taken this.
+    pub(super) fn taken(&self, event: &Event) {
+        self.waiting.events.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.bytes.fetch_sub(event.size(), Ordering::Relaxed);
+    }
+
+    /// Ends the session of a server that says more than the keeper can take. Called with nothing locked.
+    pub(super) fn refuse_flood(&self) {
+        if self.waiting.over.load(Ordering::Relaxed) {
+            self.refuse(GateError::too_large("messages that wait for the gate", MOST_EVENTS));
+        }
     }
 
     /// Sets the stage and wakes whoever waits for it.

@@ -290,19 +290,22 @@ pub(super) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Reads a list's result; what is wrong with it continues "the answer …".
     pub(super) fn read(list: List, result: Value<'a>) -> Result<Page<'a>, &'static str> {
-        if result.get("resultType").is_some_and(|kind| kind.str().as_deref() != Some("complete")) {
-            return Err("is not complete");
+        let (mut entries, mut cursor) = (None, None);
+        // One pass, since a list may be large.
+        for (key, value) in result.members() {
+            if key.is(list.member()) {
+                entries = Some(value);
+            } else if key.is("nextCursor") && value.kind() != Kind::Null {
+                // Some servers write null where they mean nothing.
+                cursor = Some(value.str().ok_or("has a cursor that is no string")?.into_owned());
+            } else if key.is("resultType") && value.str().as_deref() != Some("complete") {
+                return Err("is not complete");
+            }
         }
-        let entries = result.get(list.member()).ok_or("has no list in it")?;
+        let entries = entries.ok_or("has no list in it")?;
         if entries.kind() != Kind::Array {
             return Err("has something in the place of the list");
         }
-        let cursor = match result.get("nextCursor") {
-            None => None,
-            // Some servers write null where they mean nothing.
-            Some(value) if value.kind() == Kind::Null => None,
-            Some(value) => Some(value.str().ok_or("has a cursor that is no string")?.into_owned()),
-        };
         Ok(Page { entries, cursor })
     }
 }

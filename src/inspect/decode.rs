@@ -1,4 +1,4 @@
-//! Base64 and hexadecimal, as leniently as a model reads them.
+//! Base64, hexadecimal and the encoding of URLs, as leniently as a model reads them.
 
 /// The bytes behind base64 of either alphabet, padded or not. `None` if there is anything else in it.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
@@ -42,6 +42,26 @@ pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Undoes percent encoding.
+pub(super) fn percent(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let pair = text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(hex);
+        match pair.as_deref() {
+            Some([one]) => {
+                decoded.push(*one);
+                at += 3;
+            }
+            _ => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
 /// CRC-32 as in zip files, which GitHub and npm put into their tokens.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
@@ -68,6 +88,12 @@ mod tests {
         assert_eq!(hex(b"6a6B"), Some(b"jk".to_vec()));
         assert_eq!(hex(b"6a6"), None);
         assert_eq!(hex(b"zz"), None);
+    }
+
+    #[test]
+    fn percent_signs() {
+        assert_eq!(percent(b"a%20b%2"), b"a b%2");
+        assert_eq!(percent(b"%zz%"), b"%zz%");
     }
 
     #[test]

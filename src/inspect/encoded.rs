@@ -1,11 +1,12 @@
 //! Base64 and hexadecimal: decoded once and looked at again.
 
-use super::decode::{base64, hex};
+use super::decode::{base64, hex, percent};
 use super::excerpt::shown;
 use super::finding::Found;
 use super::phrase;
 use super::surface::Surface;
 use super::{Context, Severity, Text};
+use memchr::memchr_iter;
 
 /// Shorter runs say nothing.
 const LEAST: usize = 24;
@@ -31,16 +32,34 @@ pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
         }
         start += length + padding.max(1);
     }
+    percent_encoded(text.text, found);
+}
+
+/// Text in the encoding of URLs: several escapes in one word.
+fn percent_encoded(text: &str, found: &mut Found) {
+    const LEAST: usize = 3;
+    if memchr_iter(b'%', text.as_bytes()).take(LEAST).count() < LEAST {
+        return;
+    }
+    let mut start = 0;
+    for word in text.split_ascii_whitespace() {
+        let at = start
+            + text.get(start..).and_then(|rest| rest.find(|c: char| !c.is_ascii_whitespace())).unwrap_or_default();
+        start = at + word.len();
+        let body = word.get(..word.floor_char_boundary(MOST)).unwrap_or_default();
+        if memchr_iter(b'%', body.as_bytes()).take(LEAST).count() == LEAST {
+            let decoded = String::from_utf8_lossy(&percent(body.as_bytes())).into_owned();
+            if decoded != body {
+                report(&decoded, at..start, found);
+            }
+        }
+    }
 }
 
 /// Plain text behind a run of characters, if there is any.
 fn decoded(run: &[u8]) -> Option<String> {
     let even = run.get(..run.len() & !1).unwrap_or_default();
-    let bytes = if run.iter().all(u8::is_ascii_hexdigit) {
-        hex(even)
-    } else {
-        base64(run.get(..run.len() & !3).unwrap_or_default())
-    };
+    let bytes = if run.iter().all(u8::is_ascii_hexdigit) { hex(even) } else { base64(run) };
     let bytes = bytes?;
     let readable = bytes.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')).count();
     // What does not decode to readable text is a hash, a key, a path, a long name.

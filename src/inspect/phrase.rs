@@ -43,9 +43,9 @@ const LISTS: &[(&str, &str)] = &[
     ("must", "must please should shall mandatory required always need needs first then also now immediately requires"),
     (
         "report",
-        "detect~ scan~ analyze~ analyse~ check~ classif~ explain~ describe~ document~ example examples sample \
-      mock illustrative returns such like phrase phrases pattern patterns string strings expected training called \
-      tests whether header headers warning warnings versus lists documentation",
+        "detect~ scan~ analyze~ analyse~ classif~ explain~ describe~ document~ example examples sample \
+      mock illustrative such like phrase phrases pattern patterns expected training called \
+      tests readme whether header headers warning warnings versus lists documentation",
     ),
 ];
 
@@ -99,6 +99,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("startfile", Kind::StartFile),
 ];
 
+/// Parts of the paths of files that a shell or a clock reads.
+const START_FILES: &[&str] = &[".bashrc", ".zshrc", ".profile", ".bash_profile", "/crontab", "/etc/cron"];
+
 /// Parts of paths that are secrets wherever they stand.
 const SECRET_FILES: &[&str] = &[
     "id_rsa",
@@ -140,30 +143,33 @@ const SECRET_FILES: &[&str] = &[
 ];
 
 impl Kind {
-    fn of(word: &str) -> impl Iterator<Item = Kind> {
-        let path = word.contains(['/', '.', '_', '\\']);
-        let secret = path && SECRET_FILES.iter().any(|part| word.contains(part));
-        let env = path && (word == ".env" || word.ends_with("/.env") || word.starts_with(".env."));
-        let start = path
-            && [".bashrc", ".zshrc", ".profile", ".bash_profile", "crontab", "/etc/cron"]
-                .iter()
-                .any(|f| word.contains(f));
-        let url = word.starts_with("//") || word.starts_with("www.");
-        let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    /// A set of nothing but [`Kind::Any`].
+    const ANY: u8 = Kind::Any.bit();
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// The kinds of a word, as a set of bits.
+    fn of(word: &str) -> u8 {
+        if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Kind::ANY;
+        }
+        let env = word == ".env" || word.ends_with("/.env") || word.starts_with(".env.");
         let identifier = word.len() > 3
-            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-            && word.bytes().any(|b| b == b'_' || b == b'-');
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+            && word.bytes().any(|byte| matches!(byte, b'_' | b'-'));
+        let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
         [
-            (true, Kind::Any),
-            (secret, Kind::SecretFile),
+            (SECRET_FILES.iter().any(|part| word.contains(part)), Kind::SecretFile),
             (env, Kind::EnvFile),
-            (url, Kind::Url),
+            (word.starts_with("//") || word.starts_with("www."), Kind::Url),
             (mail, Kind::Mail),
             (identifier, Kind::Identifier),
-            (start, Kind::StartFile),
+            (START_FILES.iter().any(|part| word.contains(part)), Kind::StartFile),
         ]
         .into_iter()
-        .filter_map(|(is, kind)| is.then_some(kind))
+        .fold(Kind::ANY, |set, (is, kind)| if is { set | kind.bit() } else { set })
     }
 }
 
@@ -178,7 +184,15 @@ pub(super) struct Match {
     pub(super) negated: bool,
     /// The sentence speaks about such texts: "detects", "such as", "example".
     pub(super) reported: bool,
+    /// The phrase has been found so often that nobody looked at what stands around it any more.
+    pub(super) flood: bool,
 }
+
+/// So often is a phrase looked at closely in one text: where it begins, and whether it is forbidden or reported there.
+/// From then on it counts as it is, so that a flood of quotations costs neither time nor attention.
+const CLOSELY: u32 = 64;
+/// And from then on it has been reported often enough.
+const MOST: u32 = 128;
 
 /// Words to look back at, and the most elements that a phrase has.
 const WINDOW: usize = 64;
@@ -194,8 +208,10 @@ struct Automaton {
     kinds: Vec<Vec<u64>>,
     /// The elements that take a word, by the word.
     words: HashMap<Box<str>, Entry>,
-    /// For each lane, the phrases in it with their last bit.
-    phrases: Vec<Vec<(u64, &'static Rule, &'static Phrase)>>,
+    /// For each lane, the phrases in it with their last bit and their number.
+    phrases: Vec<Vec<(u64, &'static Rule, &'static Phrase, usize)>>,
+    /// How many phrases there are.
+    count: usize,
     /// Bits that a phrase which is not under way can take.
     entries: Vec<u64>,
 }
@@ -289,6 +305,7 @@ impl Automaton {
             kinds: vec![vec![]; KINDS.len()],
             words: HashMap::new(),
             phrases: vec![],
+            count: 0,
             entries: vec![],
         }
     }
@@ -325,9 +342,10 @@ impl Automaton {
             if length > 0 {
                 set(&mut self.last, lane, bit - 1);
                 if let Some(phrases) = self.phrases.get_mut(lane) {
-                    phrases.push((1 << (bit - 1), rule, phrase));
+                    phrases.push((1 << (bit - 1), rule, phrase, self.count));
                 }
             }
+            self.count += 1;
         }
     }
 
@@ -348,9 +366,13 @@ impl Automaton {
     }
 
     /// The elements of `lane` that take the word.
-    fn mask(&self, entry: Option<&Entry>, kinds: &[Kind], lane: usize) -> u64 {
+    fn mask(&self, entry: Option<&Entry>, kinds: u8, lane: usize) -> u64 {
         let words = entry.map_or(0, |entry| at(&entry.mask, lane));
-        kinds.iter().fold(words, |mask, kind| mask | self.kinds.get(*kind as usize).map_or(0, |kind| at(kind, lane)))
+        let has = |kind: &usize| kinds & (1 << kind) != 0;
+        (0..KINDS.len())
+            .filter(has)
+            .filter_map(|kind| self.kinds.get(kind))
+            .fold(words, |mask, kind| mask | at(kind, lane))
     }
 
     /// One step of one lane; what is set of the last bits are phrases that end here.
@@ -392,7 +414,7 @@ struct Past {
     before: Break,
     negates: bool,
     entry: Option<&'static Entry>,
-    kinds: Vec<Kind>,
+    kinds: u8,
 }
 
 /// Finds every phrase in `text`, in the order of their ends. With `names`, `text` is a name made of words.
@@ -401,6 +423,7 @@ pub(super) fn find(text: &str, names: bool, mut each: impl FnMut(Match)) {
     let mut states = vec![0u64; automaton.lanes];
     let mut running = false;
     let mut past: VecDeque<Past> = VecDeque::with_capacity(WINDOW);
+    let mut counts = vec![0u32; automaton.count];
     let mut reported = false;
     words(text, names, |word: &Word<'_>| {
         if word.before == Break::Sentence {
@@ -412,35 +435,45 @@ pub(super) fn find(text: &str, names: bool, mut each: impl FnMut(Match)) {
             reported = false;
         }
         let entry = automaton.words.get(word.text);
-        let kinds: Vec<Kind> = Kind::of(word.text).collect();
+        let kinds = Kind::of(word.text);
         if past.len() == WINDOW {
             past.pop_front();
         }
         let (negates, reports) = entry.map_or((false, false), |entry| (entry.negates, entry.reports));
         past.push_back(Past { span: word.span.clone(), before: word.before, negates, entry, kinds });
         let Some(now) = past.back() else { return };
-        if !running && entry.is_none_or(|entry| entry.mask.is_empty()) && now.kinds.len() == 1 {
+        // Most words begin nothing and go on with nothing.
+        let plain = entry.is_none_or(|entry| entry.mask.is_empty()) && now.kinds == Kind::ANY;
+        if plain && !running {
+            reported |= reports;
             return;
         }
         running = false;
         for (lane, state) in states.iter_mut().enumerate() {
-            *state = automaton.step(lane, *state, automaton.mask(entry, &now.kinds, lane), true);
+            if plain && *state == 0 {
+                continue;
+            }
+            *state = automaton.step(lane, *state, automaton.mask(entry, now.kinds, lane), true);
             running |= *state != 0;
             let ended = *state & at(&automaton.last, lane);
             if ended == 0 {
                 continue;
             }
-            for (bit, rule, phrase) in automaton.phrases.get(lane).into_iter().flatten() {
-                if ended & bit != 0 {
-                    let start = automaton.start(lane, *bit, &past);
-                    each(Match {
-                        rule,
-                        phrase,
-                        span: past.get(start).map_or(word.span.start, |first| first.span.start)..word.span.end,
-                        negated: negated(&past, start),
-                        reported,
-                    });
-                }
+            for (bit, rule, phrase, index) in automaton.phrases.get(lane).into_iter().flatten() {
+                let Some(count) = counts.get_mut(*index).filter(|_| ended & bit != 0) else { continue };
+                *count += 1;
+                let found = match *count {
+                    ..CLOSELY => {
+                        let start = automaton.start(lane, *bit, &past);
+                        let span = past.get(start).map_or(word.span.start, |first| first.span.start)..word.span.end;
+                        Match { rule, phrase, span, negated: negated(&past, start), reported, flood: false }
+                    }
+                    CLOSELY..MOST => {
+                        Match { rule, phrase, span: word.span.clone(), negated: false, reported: false, flood: true }
+                    }
+                    MOST.. => continue,
+                };
+                each(found);
             }
         }
         reported |= reports;
@@ -450,7 +483,7 @@ pub(super) fn find(text: &str, names: bool, mut each: impl FnMut(Match)) {
 impl Automaton {
     /// The index in `past` of the word that the shortest match of the phrase, which ends at the last of them, begins with.
     fn start(&self, lane: usize, bit: u64, past: &VecDeque<Past>) -> usize {
-        let masks: Vec<u64> = past.iter().map(|word| self.mask(word.entry, &word.kinds, lane)).collect();
+        let masks: Vec<u64> = past.iter().map(|word| self.mask(word.entry, word.kinds, lane)).collect();
         let matches = |start: &usize| {
             let mut state = 0;
             for (index, mask) in masks.iter().enumerate().skip(*start) {
@@ -491,7 +524,7 @@ mod tests {
                         ("%", name) => KINDS.iter().any(|(known, _)| *known == name),
                         ("@", name) => LISTS.iter().any(|(known, _)| *known == name),
                         ("{", name) => ROWS.iter().any(|(known, _)| format!("{known}}}") == name),
-                        (".", _) => [".", "..", "..."].contains(&choice) || !choice.contains(".."),
+                        (".", _) => ["..", "..."].contains(&choice),
                         _ => choice
                             .trim_end_matches('~')
                             .chars()
@@ -524,7 +557,10 @@ mod tests {
 
     #[test]
     fn words_have_kinds() {
-        let kinds = |word| Kind::of(word).filter(|kind| *kind != Kind::Any).collect::<Vec<_>>();
+        let kinds = |word| {
+            let set = Kind::of(word);
+            KINDS.iter().map(|(_, kind)| *kind).filter(|kind| set & kind.bit() & !Kind::ANY != 0).collect::<Vec<_>>()
+        };
         assert_eq!(kinds("~/.ssh/id_rsa"), [Kind::SecretFile]);
         assert_eq!(kinds("~/project/.env"), [Kind::EnvFile]);
         assert_eq!(kinds("//evil.example/x"), [Kind::Url]);

@@ -150,21 +150,23 @@ fn private_keys(text: &str) -> impl Iterator<Item = Secret> {
         if kind.contains('-') {
             return None;
         }
-        let dashes = kind.len() + "PRIVATE KEY".len();
-        let body = rest.get(dashes..)?.trim_start_matches(|c: char| c == '-' || c.is_ascii_uppercase() || c == ' ');
+        let body = rest.get(kind.len() + "PRIVATE KEY".len()..)?.strip_prefix("-----")?;
+        // The next line of dashes ends it, so that no text is read twice.
+        let end = memmem::find(body.as_bytes(), b"-----").unwrap_or(body.len());
         // Line feeds may be real or, in a default that is JSON within JSON, two characters.
         let is_part = |byte: u8| {
             byte.is_ascii_alphanumeric()
-                || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ' | b'\\' | b':' | b',' | b'-')
+                || byte.is_ascii_whitespace()
+                || matches!(byte, b'+' | b'/' | b'=' | b'\\' | b':' | b',' | b'-')
         };
-        let length = body.bytes().take_while(|byte| is_part(*byte)).count();
-        let key: String = body.get(..length)?.chars().filter(char::is_ascii_alphanumeric).collect();
+        let length = body.bytes().take(end).take_while(|byte| is_part(*byte)).count();
+        let key = body.get(..length)?;
         let end = at + BEGIN.len() + rest.len() - body.len() + length;
-        if key.len() < LEAST || is_placeholder(&key) {
+        skip = end;
+        if key.len() < LEAST || is_placeholder(key.get(..LEAST).unwrap_or_default()) {
             return None;
         }
-        skip = end;
-        let message = format!("a private key ({}bytes of PEM)", format_args!("{} ", end - at));
+        let message = format!("a private key ({} bytes of PEM)", end - at);
         Some(Secret { rule: "private-key", severity: Severity::High, span: at..end, message })
     })
 }

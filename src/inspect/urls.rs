@@ -1,6 +1,6 @@
 //! Addresses in texts: images that report back, scripts in icons, metadata services, bare numbers instead of names.
 
-use super::decode::base64;
+use super::decode::{base64, percent};
 use super::finding::Found;
 use super::surface::Surface;
 use super::{Context, Severity, Text};
@@ -223,26 +223,6 @@ fn is_handler(low: &[u8], at: usize) -> bool {
     }
     let name = low.iter().skip(at + 2).take(24).take_while(|byte| byte.is_ascii_lowercase()).count();
     name >= 3 && low.iter().skip(at + 2 + name).take(4).find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=')
-}
-
-/// Undoes percent encoding.
-fn percent(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        let pair = text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(super::decode::hex);
-        match pair.as_deref() {
-            Some([one]) => {
-                decoded.push(*one);
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
 }
 
 /// An icon that is neither a picture within the message nor on the web by TLS.

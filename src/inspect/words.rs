@@ -9,7 +9,7 @@ const LONGEST: usize = 256;
 /// One word of a text.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {
-    /// Folded: lower-case, look-alikes and invisible characters undone, `'s` taken off.
+    /// Folded: lower-case, look-alikes and invisible characters undone, apostrophes taken out.
     pub(super) text: &'a str,
     /// Bytes of the source.
     pub(super) span: Range<usize>,
@@ -43,21 +43,18 @@ pub(super) fn words(text: &str, names: bool, mut each: impl FnMut(&Word<'_>)) {
         if trimmed.bytes().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) {
             each(&Word { text: trimmed, span: span.clone(), before: *before });
             *before = Break::None;
-            // What hung at the word's end, such as a full stop, already belongs to what follows.
         }
         folded.clear();
     };
     for (at, c) in text.char_indices() {
-        let Some(seen) = fold(c) else {
-            if !folded.is_empty() {
-                span.end = at + c.len_utf8();
-            }
-            continue;
-        };
-        let inside = seen.is_alphanumeric() || (matches!(seen, '_' | '-') && !names) || is_glue(seen);
+        let Some(seen) = fold(c) else { continue };
+        // An apostrophe at a word's beginning is a quotation mark.
+        let inside = seen.is_alphanumeric()
+            || (matches!(seen, '_' | '-') && !names)
+            || is_glue(seen) && (seen != '\'' || !folded.is_empty());
         let turns = names && c.is_uppercase() && (last.is_lowercase() || last.is_ascii_digit());
         if (!inside || turns) && !folded.is_empty() {
-            let hung = hanging(&folded);
+            let hung = folded.ends_with('.');
             flush(&mut folded, &span, &mut before);
             separator = Separator { stop: hung, ..Separator::default() };
         }
@@ -66,7 +63,9 @@ pub(super) fn words(text: &str, names: bool, mut each: impl FnMut(&Word<'_>)) {
                 before = before.max(separator.found(seen));
                 span.start = at;
             }
-            span.end = at + c.len_utf8();
+            if !hangs(seen) || folded.is_empty() {
+                span.end = at + c.len_utf8();
+            }
             if folded.len() < LONGEST && seen != '\'' {
                 folded.push(seen);
             }
@@ -83,20 +82,22 @@ fn is_glue(c: char) -> bool {
     matches!(c, '.' | '/' | '~' | '@' | '\'' | '\\' | '$')
 }
 
-/// Whether a full stop or the like hangs at the word's end.
-fn hanging(folded: &str) -> bool {
-    folded.ends_with('.')
+/// Characters that belong to a word within it and to the sentence at its end.
+fn hangs(c: char) -> bool {
+    matches!(c, '.' | '\'' | '-' | '\\')
 }
 
-/// A word without what hung at its ends: full stops, dashes, the possessive.
+/// A word without what hangs at its end, or stands as a dash at its beginning.
 fn trim(folded: &str) -> &str {
-    folded.trim_end_matches(['.', '\'', '-', '\\']).trim_start_matches(['\'', '-'])
+    folded.trim_end_matches(hangs).trim_start_matches('-')
 }
 
 /// What has been seen since the last word.
 #[derive(Debug, Default)]
 struct Separator {
     stop: bool,
+    /// A line that ends so does not go on in the next one.
+    ends: bool,
     feeds: u8,
 }
 
@@ -107,15 +108,16 @@ impl Separator {
         if blank && self.stop {
             return Break::Sentence;
         }
+        self.ends = matches!(c, ':' | '}' | '>' | ']') || (self.ends && blank);
         self.stop = matches!(c, '!' | '?' | '。' | '！' | '？') || (self.stop && matches!(c, '"' | ')' | '”'));
         match c {
             '\n' => {
                 self.feeds = self.feeds.saturating_add(1);
-                if self.feeds > 1 { Break::Sentence } else { Break::None }
+                if self.feeds > 1 || self.ends { Break::Sentence } else { Break::None }
             }
-            ';' | '。' | '！' | '？' => Break::Sentence,
+            '。' | '！' | '？' => Break::Sentence,
             '-' | '*' | '•' | '#' if self.feeds > 0 => Break::Sentence,
-            ',' | ':' | '(' | ')' | '[' | ']' | '<' | '>' | '—' | '|' | '=' => Break::Clause,
+            ',' | ':' | ';' | '(' | ')' | '[' | ']' | '<' | '>' | '—' | '|' | '=' => Break::Clause,
             _ => Break::None,
         }
     }
@@ -166,7 +168,8 @@ mod tests {
         assert_eq!(before("a b"), [Break::None]);
         assert_eq!(before("a. b"), [Break::Sentence]);
         assert_eq!(before("a! b? c"), [Break::Sentence, Break::Sentence]);
-        assert_eq!(before("a; b"), [Break::Sentence]);
+        assert_eq!(before("a; b"), [Break::Clause]);
+        assert_eq!(before("a:\nb"), [Break::Sentence]);
         assert_eq!(before("a: b, c"), [Break::Clause, Break::Clause]);
         assert_eq!(before("a\nb"), [Break::None], "a wrapped line goes on");
         assert_eq!(before("a\n\nb"), [Break::Sentence]);
@@ -185,6 +188,9 @@ mod tests {
             }
         });
         assert_eq!(span, 2..11);
+        let mut spans = Vec::new();
+        words("'a b.' c's", false, |word| spans.push(word.span.clone()));
+        assert_eq!(spans, [1..2, 3..4, 7..10]);
     }
 
     #[test]

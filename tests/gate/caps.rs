@@ -10,6 +10,9 @@ const IMPATIENT: &str = "[gate]\ntimeout = \"2s\"\n";
 /// The longest error that a host should be given, bytes.
 const SHORT: usize = 4096;
 
+/// More memory than mcpjail may need for a server that floods, KiB.
+const BIG: u64 = 128 << 10;
+
 /// The tricks, with the codes that may refuse them.
 const HARMFUL: [(&str, &[&str]); 6] = [
     ("endless-cursor", &["catalog-too-large", "catalog-malformed"]),
@@ -97,24 +100,37 @@ fn stalls(suite: &mut Suite, era: Era) {
 }
 
 fn floods(suite: &mut Suite, era: Era) {
-    for trick in ["flood-handshake", "flood-list"] {
+    for trick in ["flood-handshake", "flood-list", "flood-pings", "flood-list-changed"] {
         suite.bare(era, trick, move |world| {
             let mut host = world.bare(era, trick);
-            if trick == "flood-handshake" {
+            if trick == "flood-handshake" || trick == "flood-pings" {
                 host.ask_opening();
             } else {
                 host.open();
                 host.ask("tools/list", json!({}));
+                host.ask_tool("read_note", json!({ "name": "today" }));
             }
             for _line in 0..100_000 {
-                host.message("another notification", |message| message["method"] == "notifications/message");
+                host.message("another message", |message| message["method"].is_string());
                 host.stdout.clear();
             }
         });
+    }
+    suite.gate(era, "flood-list-changed", move |world| {
+        let mut host = world.gate_with(era, "flood-list-changed", &world.lock(era), IMPATIENT);
+        host.open();
+        host.listen();
+        let open = host.ask_tool("search_notes", json!({ "query": "later" }));
+        host.ask_tool("read_note", json!({ "name": "today" }));
+        let answer = host.answer_below(open, BIG);
+        host.refused(&answer, &["catalog-too-large", "catalog-timeout"]);
+        host.end().code(3);
+    });
+    for trick in ["flood-handshake", "flood-list", "flood-pings"] {
         suite.gate(era, trick, move |world| {
             let mut host = world.gate_with(era, trick, &world.lock(era), IMPATIENT);
             let id = host.ask_opening();
-            let answer = host.answer(id);
+            let answer = host.answer_below(id, BIG);
             host.refused(&answer, &["catalog-too-large", "catalog-malformed", "catalog-timeout"]);
             host.finish().code(3).lines(1).without(MARK);
         });

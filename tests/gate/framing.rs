@@ -6,7 +6,7 @@ use crate::witness::MARK;
 use serde_json::{Value, json};
 
 /// Broken answers whose id can be told.
-const BROKEN: [&str; 13] = [
+const BROKEN: [&str; 12] = [
     "duplicate-keys",
     "escaped-key",
     "deep-duplicate-keys",
@@ -19,7 +19,6 @@ const BROKEN: [&str; 13] = [
     "huge-number",
     "result-and-error",
     "no-version",
-    "two-on-a-line",
 ];
 
 /// Answers that come with others that nobody asked for, and are honest themselves.
@@ -62,6 +61,7 @@ pub fn trials(suite: &mut Suite) {
             bare(suite, era, trick);
             suite.gate(era, trick, move |world| surplus(world.gate(era, trick)));
         }
+        two_on_a_line(suite, era);
         in_lists(suite, era);
         in_handshake(suite, era);
         banner(suite, era);
@@ -91,9 +91,23 @@ fn surplus(mut host: Host) {
     host.finish().code(0).without(MARK);
 }
 
+/// Which request two messages on a line answer cannot be told: it stays open, as if the server had said nothing.
+fn two_on_a_line(suite: &mut Suite, era: Era) {
+    bare(suite, era, "two-on-a-line");
+    suite.gate(era, "two-on-a-line", move |world| {
+        let mut host = world.gate(era, "two-on-a-line");
+        host.open();
+        read_note(&mut host);
+        assert_eq!(host.tool("write_note", json!({ "name": "a", "text": "b" })), "written");
+        let ended = host.finish();
+        ended.code(0).without(MARK);
+        assert!(ended.stderr.contains("dropped"), "nobody is told; {ended}");
+    });
+}
+
 /// The same in the answers that the gate itself asks for.
 fn in_lists(suite: &mut Suite, era: Era) {
-    for trick in BROKEN.into_iter().chain(["big-integer", "batch"]) {
+    for trick in BROKEN.into_iter().chain(["two-on-a-line", "big-integer", "batch"]) {
         // leaked: a few names that live as long as the suite
         let tricks: &'static str = Box::leak(format!("{trick},in-lists").into_boxed_str());
         suite.gate(era, tricks, move |world| {
@@ -122,7 +136,7 @@ fn in_lists(suite: &mut Suite, era: Era) {
 }
 
 fn in_handshake(suite: &mut Suite, era: Era) {
-    for trick in ["duplicate-keys", "invalid-utf8", "deep-nesting", "folded-key", "two-on-a-line"] {
+    for trick in ["duplicate-keys", "invalid-utf8", "deep-nesting", "folded-key"] {
         let tricks: &'static str = Box::leak(format!("{trick},in-handshake").into_boxed_str());
         suite.bare(era, tricks, move |world| {
             let mut host = world.bare(era, tricks);
@@ -151,7 +165,7 @@ fn banner(suite: &mut Suite, era: Era) {
         let ended = host.finish();
         ended.code(0).without(MARK);
         assert!(ended.stderr.contains("listening on stdio"), "the banner is lost; {ended}");
-        let warnings = ended.stderr.lines().filter(|line| line.contains("mcpjail") && line.contains("stdout"));
+        let warnings = ended.stderr.lines().filter(|line| line.contains("kept from the host"));
         assert_eq!(warnings.count(), 1, "one warning; {ended}");
         let messages = ended.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         for line in messages {

@@ -183,6 +183,31 @@ impl Host {
         })
     }
 
+    /// The answer to the request with that id, while the process must stay below this much memory, KiB.
+    pub fn answer_below(&mut self, id: i64, most: u64) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.next((Instant::now() + Duration::from_millis(10)).min(deadline)) {
+                Ok(Some(line)) => match serde_json::from_slice::<Value>(&line) {
+                    Ok(message) if message["id"] == json!(id) && message.get("method").is_none() => return message,
+                    _ => {}
+                },
+                Ok(None) => self.fail(&format!("ended before the answer to {id} came")),
+                Err(_) if Instant::now() < deadline => {}
+                Err(why) => self.fail(&format!("waiting for the answer to {id}: {why}")),
+            }
+            let memory = self.memory();
+            assert!(memory <= most, "it has grown to {memory} KiB");
+        }
+    }
+
+    /// What the process has in memory, KiB; nothing when it is gone.
+    fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    }
+
     /// Reads until the bytes were seen in a line.
     pub fn until(&mut self, bytes: &[u8]) {
         let deadline = Instant::now() + PATIENCE;

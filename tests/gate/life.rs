@@ -20,7 +20,7 @@ pub fn trials(suite: &mut Suite) {
                 let id = host.ask_opening();
                 let answer = host.answer(id);
                 host.refused(&answer, &["server-ended"]);
-                host.finish().code(5).without(MARK).lines(1);
+                host.end().code(5).without(MARK).lines(1);
             });
         }
         for trick in ["die-in-call", "half-message", "close-stdout"] {
@@ -50,7 +50,17 @@ pub fn trials(suite: &mut Suite) {
         suite.gate(era, "close-stdin", move |world| {
             let mut host = world.gate(era, "close-stdin");
             host.open();
-            ends(host);
+            let call = host.ask_tool("read_note", json!({ "name": "today" }));
+            // it shows when something is to be sent, which may be before the stream is closed or after
+            let deadline = Instant::now() + PATIENCE;
+            while !host.saw(&format!("\"id\":{call},")) {
+                assert!(Instant::now() < deadline, "nobody notices: {}", host.stderr());
+                host.ask_tool("search_notes", json!({ "query": "later" }));
+                let _nothing_yet = host.next(Instant::now() + Duration::from_millis(50));
+            }
+            let ended = host.end();
+            ended.code(5);
+            assert!(ended.stdout.windows(12).any(|part| part == b"server-ended"), "{ended}");
         });
         storm(suite, era);
         ignores_sigterm(suite, era);
@@ -83,14 +93,17 @@ fn storm(suite: &mut Suite, era: Era) {
         host.listen();
         host.received();
         assert_eq!(count(&host), 5_000);
+        host.tool("read_note", json!({ "name": "today" }));
+        assert_eq!(count(&host), 10_000);
     });
     suite.gate(era, "list-changed-storm", move |world| {
         let mut host = world.gate(era, "list-changed-storm");
         host.open();
         host.listen();
+        host.ask_tool("read_note", json!({ "name": "today" }));
         host.message("one notification", |message| message["method"] == "notifications/tools/list_changed");
         let walks = host.received().iter().filter(|line| line.contains("tools/list")).count();
-        assert!(walks < 1_000, "{walks} walks for a storm of 5,000");
+        assert!(walks < 1_000, "{walks} walks for 10,000 notifications");
         assert_eq!(host.tools().len(), 4);
         host.finish().code(0);
     });

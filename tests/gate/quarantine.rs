@@ -68,8 +68,10 @@ pub fn trials(suite: &mut Suite) {
                 let opening = host.open();
                 assert_eq!(opening["instructions"], "Look for a note with `search_notes` before you write one.");
                 assert_eq!(host.walk().len(), 11);
+                assert!(!host.saw(MARK));
+                // what a tool gives is data, and in the modern era says who gave it
                 assert_eq!(host.tool("read_note", json!({ "name": "today" })), "Buy milk.");
-                host.finish().code(0).without(MARK);
+                host.finish().code(0);
             });
         }
         suite.add(&format!("{}::removed::quarantine", era.name()), move |world| {
