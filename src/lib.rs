@@ -16,6 +16,7 @@
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`catalog`] is what a server publishes, what was approved of it, and the difference. All but reading and saving a lock
 //!   is pure.
+//! * [`approval`] is what a person is asked before a catalog is approved, and the lock that follows from the answers. Pure.
 //! * [`json`] reads JSON that nobody can read in two ways, without building a tree.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
