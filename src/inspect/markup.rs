@@ -262,9 +262,9 @@ fn styles(text: &str, found: &mut Found) {
             "left:-9999",
         ];
         if hides.iter().any(|hide| style.contains(hide)) {
-            from = at + length;
-            found.add("hidden-markup", Severity::High, at..from, "a style that keeps text from the eye");
+            found.add("hidden-markup", Severity::High, at..at + length, "a style that keeps text from the eye");
         }
+        from = at + length;
     }
 }
 

@@ -15,6 +15,7 @@
 use super::rule::{Phrase, RULES, Rule};
 use super::words::{Break, Word, words};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -22,15 +23,19 @@ use std::sync::LazyLock;
 const LISTS: &[(&str, &str)] = &[
     ("not", "not never dont cannot mustnt shouldnt"),
     ("person", "user users human humans person people anyone anybody operator them him her customer"),
+    ("tell", "tell tells telling inform~ notify notifies notifying alert~ warn~"),
+    ("mention", "mention~ reveal~ disclose~ discuss~ admit admits admitting acknowledge~"),
     (
         "take",
-        "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ include~ \
-      insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ harvest~ print~ output~",
+        "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ obtain~ gather~ \
+      harvest~ look list show paste~ reveal~ disclose~ provide~ supply supplies supplying hand hands handing give gives giving \
+      include~ insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ print~ output~",
     ),
     (
         "send",
-        "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ submit~ relay~ copy copies \
-      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~",
+        "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ e-mail e-mails submit~ relay~ copy copies \
+      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~ provide~ supply supplies hand hands give \
+      gives deliver~ route~ push pushes",
     ),
     ("ignore", "ignore~ disregard~ forget~ override~ bypass~ discard~ neglect~ overlook~"),
     (
@@ -42,9 +47,14 @@ const LISTS: &[(&str, &str)] = &[
     ("model", "ai agent agents assistant assistants model models llm llms claude gpt chatgpt copilot cursor gemini"),
     ("must", "must please should shall mandatory required always need needs first then also now immediately requires"),
     (
+        "slot",
+        "argument arguments parameter parameters field fields sidenote sidecar notes note context query body tags metadata",
+    ),
+    ("shell", "bash sh zsh shell terminal python powershell interpreter"),
+    (
         "report",
-        "detect~ scan~ analyze~ analyse~ classif~ explain~ describe~ document~ example examples sample \
-      mock illustrative such like phrase phrases pattern patterns expected training called \
+        "detect~ scan~ analyze~ analyse~ classif~ explain~ describe~ example examples sample \
+      mock illustrative such like phrase phrases pattern patterns expected training called e.g eg \
       tests readme whether header headers warning warnings versus lists documentation",
     ),
 ];
@@ -54,7 +64,7 @@ const ROWS: &[(&str, &[&str])] = &[
     (
         "secret",
         &[
-            "credential|credentials|password|passwords|passphrase|secrets|%secretfile|%envfile|creds|keychain|apikey|apikeys",
+            "credential|credentials|password|passwords|passphrase|secrets|%secretfile|%envfile|%secretname|creds|keychain|apikey|apikeys",
             "api|private|ssh|access|secret|auth|session|bearer|master|encryption|aws|oauth key|keys|token|tokens|password|secret|secrets",
             "environment|env variables|variable|vars",
         ],
@@ -66,6 +76,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "system prompt|message|instructions",
             "entire|whole|full|complete conversation|chat|dialogue|history|context|thread",
             "every|all|each message|messages|prompt|prompts|email|emails|conversation|conversations",
+            "everything|anything|whatever|all|what .. @person|they .. said|says|typed|types|written|wrote|asked|asks|shared|told",
         ],
     ),
 ];
@@ -79,7 +90,7 @@ enum Kind {
     SecretFile,
     /// `.env`, which documentation names often.
     EnvFile,
-    /// What follows the scheme of a URL.
+    /// The scheme of a URL, or what follows it.
     Url,
     /// An e-mail address.
     Mail,
@@ -87,6 +98,8 @@ enum Kind {
     Identifier,
     /// A file that a shell reads at its start.
     StartFile,
+    /// A variable that is named like a secret: `GITHUB_TOKEN`.
+    SecretName,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -97,6 +110,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("mail", Kind::Mail),
     ("ident", Kind::Identifier),
     ("startfile", Kind::StartFile),
+    ("secretname", Kind::SecretName),
 ];
 
 /// Parts of the paths of files that a shell or a clock reads.
@@ -153,7 +167,7 @@ impl Kind {
     /// The kinds of a word, as a set of bits.
     fn of(word: &str) -> u8 {
         if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Kind::ANY;
+            return if matches!(word, "http" | "https") { Kind::ANY | Kind::Url.bit() } else { Kind::ANY };
         }
         let env = word == ".env" || word.ends_with("/.env") || word.starts_with(".env.");
         let identifier = word.len() > 3
@@ -161,12 +175,14 @@ impl Kind {
             && word.bytes().any(|byte| matches!(byte, b'_' | b'-'));
         let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
         [
-            (SECRET_FILES.iter().any(|part| word.contains(part)), Kind::SecretFile),
+            // The public half of a key is made to be given away.
+            (SECRET_FILES.iter().any(|part| word.contains(part)) && !word.ends_with(".pub"), Kind::SecretFile),
             (env, Kind::EnvFile),
             (word.starts_with("//") || word.starts_with("www."), Kind::Url),
             (mail, Kind::Mail),
             (identifier, Kind::Identifier),
             (START_FILES.iter().any(|part| word.contains(part)), Kind::StartFile),
+            (["_token", "_key", "_secret", "_password"].iter().any(|end| word.ends_with(end)), Kind::SecretName),
         ]
         .into_iter()
         .fold(Kind::ANY, |set, (is, kind)| if is { set | kind.bit() } else { set })
@@ -197,6 +213,25 @@ const MOST: u32 = 128;
 /// Words to look back at, and the most elements that a phrase has.
 const WINDOW: usize = 64;
 
+/// FNV-1a. The map's keys are ours, so nobody can choose them to collide, and the texts' words are short.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
 /// The automaton of all phrases of all rules.
 struct Automaton {
     /// Lanes of 64 bits.
@@ -207,7 +242,7 @@ struct Automaton {
     /// For each kind of word, the elements that take it.
     kinds: Vec<Vec<u64>>,
     /// The elements that take a word, by the word.
-    words: HashMap<Box<str>, Entry>,
+    words: HashMap<Box<str>, Entry, BuildHasherDefault<Fnv>>,
     /// For each lane, the phrases in it with their last bit and their number.
     phrases: Vec<Vec<(u64, &'static Rule, &'static Phrase, usize)>>,
     /// How many phrases there are.
@@ -303,7 +338,7 @@ impl Automaton {
             last: vec![],
             optional: vec![],
             kinds: vec![vec![]; KINDS.len()],
-            words: HashMap::new(),
+            words: HashMap::default(),
             phrases: vec![],
             count: 0,
             entries: vec![],
@@ -564,6 +599,7 @@ mod tests {
         assert_eq!(kinds("~/.ssh/id_rsa"), [Kind::SecretFile]);
         assert_eq!(kinds("~/project/.env"), [Kind::EnvFile]);
         assert_eq!(kinds("//evil.example/x"), [Kind::Url]);
+        assert_eq!(kinds("https"), [Kind::Url]);
         assert_eq!(kinds("a@b.example"), [Kind::Mail]);
         assert_eq!(kinds("read_file"), [Kind::Identifier]);
         assert_eq!(kinds("readme"), []);

@@ -4,10 +4,10 @@
 
 use super::decode::{base64, crc32};
 use super::finding::Found;
-use super::providers::{PROVIDERS, Proof, Provider};
+use super::providers::{Alphabet, PROVIDERS, Proof, Provider};
 use super::surface::Surface;
 use super::{Context, Severity, Text};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use std::ops::Range;
 
 /// A secret, or what looks like one.
@@ -115,24 +115,33 @@ fn base62(mut number: u32) -> [u8; 6] {
 
 /// `eyJ….….…`: a header, claims and a signature.
 fn web_token(rest: &str, at: usize) -> Option<Secret> {
-    const LONGEST: usize = 8192;
+    const HEADER: usize = 512;
+    const PART: usize = 8192;
     if !rest.starts_with("eyJ") {
         return None;
     }
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let length = rest.bytes().take(LONGEST).take_while(|byte| is_part(*byte)).count();
-    let token = rest.get(..length)?.trim_end_matches('.');
-    let mut parts = token.split('.');
-    let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
-    let header = base64(header.as_bytes())?;
-    if !claims.starts_with("eyJ") || signature.len() < 16 || memmem::find(&header, b"\"alg\"").is_none() {
+    let bytes = rest.as_bytes();
+    let header_end = memchr(b'.', bytes.get(..bytes.len().min(HEADER))?)?;
+    let behind = bytes.get(header_end + 1..)?;
+    if !behind.starts_with(b"eyJ") {
         return None;
     }
-    let claims = base64(claims.as_bytes()).unwrap_or_default();
-    let example = memmem::find(&claims, b"1234567890").is_some() || is_placeholder(signature);
+    let header = base64(bytes.get(..header_end)?)?;
+    memmem::find(&header, b"\"alg\"")?;
+    let part = |bytes: &[u8]| bytes.iter().take(PART).take_while(|byte| Alphabet::Url.has(**byte)).count();
+    let claims = behind.get(..part(behind))?;
+    let signature = behind.get(claims.len()..)?.strip_prefix(b".")?;
+    let signature = signature.get(..part(signature))?;
+    if signature.len() < 16 {
+        return None;
+    }
+    let decoded = base64(claims).unwrap_or_default();
+    let example =
+        memmem::find(&decoded, b"1234567890").is_some() || is_placeholder(&String::from_utf8_lossy(signature));
     let severity = if example { Severity::Low } else { Severity::High };
-    let message = format!("a JSON web token ({} characters)", token.len());
-    Some(Secret { rule: "secret-token", severity, span: at..at + token.len(), message })
+    let length = header_end + 1 + claims.len() + 1 + signature.len();
+    let message = format!("a JSON web token ({length} characters)");
+    Some(Secret { rule: "secret-token", severity, span: at..at + length, message })
 }
 
 /// PEM private keys with a body. The header alone is how documentation names them.

@@ -24,6 +24,9 @@ const METADATA: &[&str] = &[
     "metadata.goog",
 ];
 
+/// Addresses that are reserved for examples (RFC 5737).
+const DOCUMENTATION: &[&str] = &["192.0.2.", "198.51.100.", "203.0.113."];
+
 /// Looks for addresses.
 pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
     images(text.text, found);
@@ -98,8 +101,6 @@ fn images(text: &str, found: &mut Found) {
 /// What stands behind `://`.
 fn hosts(text: &str, found: &mut Found) {
     for colon in memmem::find_iter(text.as_bytes(), b"://") {
-        let scheme = text.get(..colon).unwrap_or_default();
-        let letters = scheme.bytes().rev().take(16).take_while(u8::is_ascii_alphanumeric).count();
         let rest = text.get(colon + 3..).unwrap_or_default();
         let is_end = |byte: u8| {
             byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b')' | b'|' | b'\\')
@@ -107,11 +108,19 @@ fn hosts(text: &str, found: &mut Found) {
         let length = rest.bytes().take(300).position(is_end).unwrap_or(rest.len().min(300));
         let Some(authority) = rest.get(..length) else { continue };
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        // Neither a number nor the first letter of a metadata service's name.
+        if !host.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'm' | 'M' | 'f' | 'F')) {
+            continue;
+        }
+        let scheme = text.get(..colon).unwrap_or_default();
+        let letters = scheme.bytes().rev().take(16).take_while(u8::is_ascii_alphanumeric).count();
         let span = colon - letters..colon + 3 + length;
         if METADATA.iter().any(|known| is_host(host, known)) {
             found.add("metadata-address", Severity::High, span, "the address of a cloud's metadata service");
         } else if let Some(what) = bare_address(host) {
-            found.add("bare-address", Severity::Medium, span, what);
+            let severity =
+                if DOCUMENTATION.iter().any(|net| host.starts_with(net)) { Severity::Low } else { Severity::Medium };
+            found.add("bare-address", severity, span, what);
         }
     }
 }
@@ -282,6 +291,11 @@ mod tests {
         ] {
             assert_eq!(of(fine), None, "{fine}");
         }
+    }
+
+    #[test]
+    fn metadata_names_begin_as_the_short_cut_expects() {
+        assert!(METADATA.iter().all(|name| name.starts_with(|c: char| c.is_ascii_digit() || c == 'm' || c == 'f')));
     }
 
     #[test]
