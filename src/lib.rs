@@ -13,6 +13,7 @@
 //! * [`facts`] and [`sockets`] look up on the machine what a plan needs to know.
 //! * [`plan`] turns all of it into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
+//! * [`json`] reads JSON that nobody can read in two ways, without building a tree.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
 //! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.

@@ -180,3 +180,135 @@ fn word(text: &[u8], at: usize, word: &'static [u8]) -> Result<usize, Fault> {
     let right = rest.iter().zip(word).take_while(|(a, b)| a == b).count();
     Err(Fault::expected(text, at + right, "`true`, `false` or `null`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &[u8]) -> (usize, What) {
+        let fault = check(text).unwrap_err();
+        (fault.at, fault.what)
+    }
+
+    #[test]
+    fn whole_texts_pass() {
+        let texts = [
+            "0",
+            "null",
+            "true",
+            "false",
+            "\"\"",
+            "[]",
+            "{}",
+            " [ ] ",
+            "\r\n{ }\t",
+            "[[],{}]",
+            r#"{"":{"":[0,-1.5e+3]}}"#,
+            r#"{"a":1,"A":2,"\u00e4":3,"a\u0308":4}"#,
+            r#"[{"a":1},{"a":1}]"#,
+            r#"{"a":{"a":{"a":[]}}}"#,
+            "\"\u{7f}\u{80}\u{2028}\u{feff}\u{ffff}\u{10ffff}\"",
+            r#""\uD83D\uDE00\u0000\u001f\uFFFF""#,
+        ];
+        for text in texts {
+            let checked = check(text.as_bytes()).unwrap();
+            assert_eq!(checked.root.raw(), text.trim_ascii().as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_the_rfc_and_no_dialect() {
+        let table = [
+            ("{,}", 1, "a key or `}`"),
+            ("{1:2}", 1, "a key or `}`"),
+            ("{'a':1}", 1, "a key or `}`"),
+            (r#"{"a":1,}"#, 7, "a key"),
+            (r#"{"a":1 "b":2}"#, 7, "`,` or `}`"),
+            (r#"{"a":1]"#, 6, "`,` or `}`"),
+            (r#"{"a" 1}"#, 5, "`:`"),
+            (r#"{"a"}"#, 4, "`:`"),
+            (r#"{"a":}"#, 5, "a value"),
+            ("[1,]", 3, "a value"),
+            ("[,1]", 1, "a value"),
+            ("[1 2]", 3, "`,` or `]`"),
+            ("[1}", 2, "`,` or `]`"),
+            ("]", 0, "a value"),
+            ("// comment\n1", 0, "a value"),
+            ("[1,/**/2]", 3, "a value"),
+            ("+1", 0, "a value"),
+            (".5", 0, "a value"),
+            ("NaN", 0, "a value"),
+            ("Infinity", 0, "a value"),
+            ("-Infinity", 1, "a digit"),
+            ("\u{b}1", 0, "a value"),
+            ("\u{a0}1", 0, "a value"),
+            ("\u{feff}1", 0, "a value"),
+            ("trve", 2, "`true`, `false` or `null`"),
+            ("[nul]", 4, "`true`, `false` or `null`"),
+            ("True", 0, "a value"),
+        ];
+        for (text, at, expected) in table {
+            assert_eq!(fault(text.as_bytes()), (at, What::NotJson { expected }), "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_text_is_told_from_a_wrong_one() {
+        let text = r#" {"a\n":[1,-2.5e+7,true,{"ü":"\ud83d\ude00"}],"b":null}"#;
+        assert!(check(text.as_bytes()).is_ok());
+        for end in 0..text.len() {
+            let (at, what) = fault(&text.as_bytes()[..end]);
+            assert_eq!((at, what), (end, What::Truncated), "{}", String::from_utf8_lossy(&text.as_bytes()[..end]));
+        }
+        assert_eq!(fault(b"1 2"), (2, What::Trailing));
+        assert_eq!(fault(b"{}\0"), (2, What::Trailing));
+        assert_eq!(fault(b"01"), (1, What::Trailing));
+    }
+
+    #[test]
+    fn faults_inside_strings() {
+        let table: [(&[u8], usize, What); 17] = [
+            (b"\"a\nb\"", 2, What::ControlCharacter),
+            (b"\"\x00\"", 1, What::ControlCharacter),
+            (b"\"\xc3\xbc\x1f\"", 3, What::ControlCharacter),
+            (br#""\x41""#, 1, What::BadEscape),
+            (br#""a\'""#, 2, What::BadEscape),
+            (br#""\u12G4""#, 1, What::BadEscape),
+            (br#""\u+123""#, 1, What::BadEscape),
+            (br#""\ud800""#, 1, What::LoneSurrogate),
+            (br#""\ud800x""#, 1, What::LoneSurrogate),
+            (br#""\udc00\ud800""#, 1, What::LoneSurrogate),
+            (br#""\ud800\ud800\udc00""#, 1, What::LoneSurrogate),
+            (br#""\ud800\n""#, 1, What::LoneSurrogate),
+            (b"\"ab\xff\"", 3, What::InvalidUtf8),
+            (b"\"\xc3\xbc\xc0\xaf\"", 3, What::InvalidUtf8),
+            (b"\"\xed\xa0\x80\"", 1, What::InvalidUtf8),
+            (b"\"\xf4\x90\x80\x80\"", 1, What::InvalidUtf8),
+            (b"\"\xe2\x82\"", 1, What::InvalidUtf8),
+        ];
+        for (text, at, what) in table {
+            assert_eq!(fault(text), (at, what.clone()), "{}", text.escape_ascii());
+            // The same in the place of a key, and far inside a long string.
+            let key = [b"{", text, b":1}"].concat();
+            assert_eq!(fault(&key), (at + 1, what.clone()), "{}", key.escape_ascii());
+            let long = [&b"\""[..], &[b'x'; 1000], &text[1..]].concat();
+            assert_eq!(fault(&long), (at + 1000, what), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_key_may_stand_once_in_each_object() {
+        let table = [
+            (r#"{"a":1,"a":1}"#, 7, "a"),
+            (r#"[{"a":{"b":1,"c":[{"b":2}],"b":3}}]"#, 27, "b"),
+            (r#"{"":1,"":2}"#, 6, ""),
+            (r#"{"\u0061":1,"b":2,"a":3}"#, 18, "a"),
+            (r#"{"\/":1,"/":2}"#, 8, "/"),
+            (r#"{"😀":1,"\ud83d\ude00":2}"#, 10, "😀"),
+            (r#"{"a":{"x":1},"b":{"x":1,"x":2}}"#, 24, "x"),
+        ];
+        for (text, at, key) in table {
+            assert_eq!(fault(text.as_bytes()), (at, What::DuplicateKey(key.into())), "{text}");
+        }
+    }
+}

@@ -156,8 +156,6 @@ fn key_at(text: &[u8], word: u64) -> Text<'_> {
 /// Spreads keys that nobody has chosen with care; whoever does finds equal ones easily.
 #[inline(always)]
 fn hash(key: &[u8]) -> u32 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| (state ^ word).wrapping_mul(FACTOR).rotate_left(29);
     let state = key.len() as u64;
     let state = if let Some(last) = key.last_chunk() {
         let (words, _) = key.as_chunks();
@@ -169,4 +167,89 @@ fn hash(key: &[u8]) -> u32 {
     };
     let [a, b, c, d, ..] = state.wrapping_mul(FACTOR).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// Odd, with its bits well mixed: 2^64 divided by the golden ratio.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline(always)]
+fn mix(state: u64, word: u64) -> u64 {
+    (state ^ word).wrapping_mul(FACTOR).rotate_left(29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{What, check};
+
+    /// Different keys of 24 printable characters and one hash.
+    fn colliding(count: usize) -> Vec<String> {
+        let printable = |word: u64| word.to_le_bytes().iter().all(|byte| matches!(byte, b'#'..=b'[' | b']'..=b'~'));
+        let target = u64::from_le_bytes(*b"5tr0ngMx");
+        let mut firsts = (0_u64..).map(|n| {
+            // Eight letters for each number.
+            u64::from_le_bytes(std::array::from_fn(|at| b'A' + u8::try_from(n >> (4 * at) & 0xf).unwrap()))
+        });
+        let mut key = || {
+            firsts.by_ref().find_map(|first| {
+                // After this word the state is the same whatever the first one was.
+                let second = target ^ mix(24, first);
+                let bytes = [first, second, 0].map(u64::to_le_bytes).concat();
+                printable(second).then(|| String::from_utf8_lossy(&bytes[..16]).into_owned() + "the same")
+            })
+        };
+        (0..count).map(|_| key().unwrap()).collect()
+    }
+
+    fn object(keys: &[String]) -> String {
+        let members: Vec<String> = keys.iter().map(|key| format!("\"{key}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    #[test]
+    fn equal_hashes_decide_nothing() {
+        for count in [2, PAIRWISE, PAIRWISE + 1, 300] {
+            let mut keys = colliding(count);
+            assert!(keys.iter().all(|key| hash(key.as_bytes()) == hash(keys[0].as_bytes())));
+            assert!(check(object(&keys).as_bytes()).is_ok(), "{count}");
+            // The first key again, spelt otherwise.
+            let again = format!("\\u{:04x}{}", keys[0].as_bytes()[0], &keys[0][1..]);
+            keys.push(again.clone());
+            let text = object(&keys);
+            let fault = check(text.as_bytes()).unwrap_err();
+            assert_eq!(fault.what, What::DuplicateKey(keys[0].clone()));
+            assert_eq!(fault.at, text.find(&again).unwrap() - 1);
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_keys_take_no_hundred_thousand_squared() {
+        // Comparing each with each would take minutes.
+        let plain: Vec<String> = (0..100_000).map(|n| format!("key {n}")).collect();
+        let escaped: Vec<String> = (0..100_000).map(|n| format!("key\\t{n}")).collect();
+        for mut keys in [plain, escaped] {
+            assert!(check(object(&keys).as_bytes()).is_ok());
+            let last = keys.len() - 1;
+            keys[last] = keys[1].clone();
+            assert!(matches!(check(object(&keys).as_bytes()).unwrap_err().what, What::DuplicateKey(_)));
+        }
+    }
+
+    #[test]
+    fn of_several_the_first_repeated_place_is_told() {
+        let mut keys: Vec<String> = (0..50).map(|n| format!("k{n}")).collect();
+        (keys[20], keys[40], keys[30]) = ("k3".into(), "k3".into(), "k5".into());
+        let text = object(&keys);
+        let expected = text.match_indices("\"k3\"").nth(1).unwrap().0;
+        assert_eq!(check(text.as_bytes()).unwrap_err().at, expected);
+    }
+
+    #[test]
+    fn the_stack_outgrows_its_first_place_and_shrinks_back() {
+        let inner = object(&(0..200).map(|n| format!("k{n}")).collect::<Vec<_>>());
+        let text = format!(r#"[{{"a":{inner},"b":[{inner}],"c":{{"a":1,"b":2}},"d":0}},{inner}]"#);
+        assert!(check(text.as_bytes()).is_ok());
+        let text = text.replace("\"d\":0", "\"b\":0");
+        assert_eq!(check(text.as_bytes()).unwrap_err().what, What::DuplicateKey("b".into()));
+    }
 }

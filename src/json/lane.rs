@@ -1,12 +1,16 @@
 //! Sixteen bytes compared at once.
 //!
-//! A 128-bit integer holds them.
+//! On x86-64 vector instructions do it ([`sys::lane`](crate::sys)), elsewhere arithmetic on one 128-bit integer.
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use crate::sys::lane::Lane;
+#[cfg(not(target_arch = "x86_64"))]
 pub(super) use portable::Lane;
 
 /// Bytes of a lane.
 pub(super) const LANE: usize = 16;
 
+#[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable {
     /// `byte` sixteen times.
     const fn all(byte: u8) -> u128 {
@@ -96,6 +100,7 @@ mod tests {
             bytes in prop::array::uniform16(prop_oneof![any::<u8>(), prop::sample::select(vec![0, 0x1f, 0x20, 0x7f, 0x80, 0xff, b'{', b'['])]),
             chosen in 0..LANE,
         ) {
+            agrees!(portable::Lane, bytes, bytes[chosen]);
             agrees!(Lane, bytes, bytes[chosen]);
         }
     }

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! bytes ─► check ─► Checked { root, top } ─► Value: members, elements, get, pointer ─► Text: decode, is
-//!          scan     the members of the root
+//!          scan     the members of the root       nested
 //!          number   come with the same pass
 //!          keys
 //! ```
@@ -17,7 +17,10 @@ mod check;
 mod fault;
 mod keys;
 mod lane;
+mod nested;
 mod number;
+#[cfg(test)]
+mod properties;
 mod scan;
 mod text;
 mod top;

@@ -107,11 +107,18 @@ pub(super) fn closing_quote(text: &[u8], mut from: usize) -> usize {
 
 /// The first byte at or after `from` that is no JSON white space, else the text's length.
 #[inline(always)]
-pub(super) fn not_space(text: &[u8], mut from: usize) -> usize {
-    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(from) {
-        from += 1;
+pub(super) fn not_space(text: &[u8], from: usize) -> usize {
+    match text.get(from) {
+        Some(b'!'..) => from,
+        _ => not_space_far(text, from),
     }
-    from.min(text.len())
+}
+
+#[inline(never)]
+fn not_space_far(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+    (from + space).min(text.len())
 }
 
 /// The first byte of the set at or after `from`, else the text's length.

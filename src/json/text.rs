@@ -127,8 +127,13 @@ fn unicode_escape(text: &[u8], at: usize) -> Result<(char, usize), Fault> {
         return Ok((found, at + 6));
     }
     let lone = Fault { at, what: What::LoneSurrogate };
-    if first >= 0xdc00 || text.get(at + 6..at + 8) != Some(b"\\u") {
+    if first >= 0xdc00 {
         return Err(lone);
+    }
+    match text.get(at + 6..).unwrap_or_default() {
+        [] | [b'\\'] => return Err(Fault::new(text.len(), What::Truncated)),
+        [b'\\', b'u', ..] => {}
+        _ => return Err(lone),
     }
     let second = hex(text, at + 6)?;
     if !(0xdc00..0xe000).contains(&second) {

@@ -69,3 +69,33 @@ impl<'a> Top<'a> {
 fn short(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::json::check;
+
+    fn top(text: &str) -> (Vec<String>, bool) {
+        let top = check(text.as_bytes()).unwrap().top;
+        (top.members().map(|(key, value)| format!("{key:?}={value:?}")).collect(), top.overflow())
+    }
+
+    #[test]
+    fn only_the_roots_own_members_are_remembered() {
+        let text = r#" { "a" : 1 , "b":{"c":[{"d":2}]},"e":[] ,"f" : "g" } "#;
+        assert_eq!(top(text).0, [r#""a"=1"#, r#""b"={"c":[{"d":2}]}"#, r#""e"=[]"#, r#""f"="g""#]);
+        for text in ["[]", "{}", r#"[{"a":1}]"#, "1"] {
+            assert_eq!(top(text), (vec![], false), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_than_sixteen_are_told() {
+        let object = |count: usize| {
+            let members: Vec<String> = (0..count).map(|n| format!("\"k{n}\":{n}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!((top(&object(16)).0.len(), top(&object(16)).1), (16, false));
+        let (members, overflow) = top(&object(17));
+        assert_eq!((members.len(), members[15].as_str(), overflow), (16, "\"k15\"=15", true));
+    }
+}

@@ -1,6 +1,7 @@
 //! Values: slices of a checked text.
 
-use super::scan::{closing_quote, not_space, quote_or_bracket};
+use super::nested::behind_nested;
+use super::scan::{closing_quote, not_space};
 use super::text::Text;
 use std::borrow::Cow;
 
@@ -89,9 +90,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number of at most 2^53 - 1 either way, written without point and exponent.
+    /// A whole number of at most 2^53 - 1 either way, written without point and exponent, and not as `-0`.
     pub fn integer(self) -> Option<i64> {
-        if self.kind() != Kind::Number {
+        if self.kind() != Kind::Number || self.raw == b"-0" {
             return None;
         }
         let number: i64 = str::from_utf8(self.raw).ok()?.parse().ok()?;
@@ -206,7 +207,7 @@ impl std::fmt::Debug for Inside<'_> {
 fn skip(text: &[u8], start: usize) -> Option<usize> {
     match text.get(start)? {
         b'"' => Some(closing_quote(text, start + 1) + 1),
-        b'{' | b'[' => Some(skip_nested(text, start + 1)),
+        b'{' | b'[' => Some(behind_nested(text, start + 1)),
         _ => {
             let rest = text.get(start..)?;
             let length = rest.iter().position(|byte| matches!(byte, b',' | b' ' | b'\n' | b'\r' | b'\t'));
@@ -215,20 +216,131 @@ fn skip(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The offset behind the array or object that was entered before `at`.
-fn skip_nested(text: &[u8], mut at: usize) -> usize {
-    let mut depth = 1_usize;
-    loop {
-        at = quote_or_bracket(text, at);
-        match text.get(at) {
-            Some(b'"') => at = closing_quote(text, at + 1),
-            Some(b'{' | b'[') => depth += 1,
-            Some(_) => depth -= 1,
-            None => return at,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::check;
+
+    fn value(text: &str) -> Value<'_> {
+        check(text.as_bytes()).unwrap().root
+    }
+
+    fn raw(value: Option<Value<'_>>) -> Option<&str> {
+        value.map(|value| str::from_utf8(value.raw()).unwrap())
+    }
+
+    #[test]
+    fn each_kind_answers_for_itself_only() {
+        let table = [
+            ("null", Kind::Null),
+            ("true", Kind::Bool),
+            ("false", Kind::Bool),
+            ("-1.5", Kind::Number),
+            ("0", Kind::Number),
+            ("\"[1]\"", Kind::String),
+            ("[ 1 ]", Kind::Array),
+            ("{ \"a\" : 1 }", Kind::Object),
+        ];
+        for (text, kind) in table {
+            let value = value(text);
+            assert_eq!(value.kind(), kind);
+            assert_eq!(value.members().count(), usize::from(kind == Kind::Object), "{text}");
+            assert_eq!(value.elements().count(), usize::from(kind == Kind::Array), "{text}");
+            assert_eq!(value.str().is_some(), kind == Kind::String);
+            assert_eq!(value.bool(), text.parse().ok());
+            assert_eq!(value.integer().is_some(), text == "0");
         }
-        at += 1;
-        if depth == 0 {
-            return at;
+    }
+
+    #[test]
+    fn steps_pass_over_whatever_is_inside() {
+        let text = r#" { "a" : [ "]" , { "}" : "\\" } , [ ] , "\"" ] ,"b":{},"c" : "}" , "d":1e5 ,"e":null} "#;
+        let found: Vec<_> =
+            value(text).members().map(|(key, value)| (key.decode(), raw(Some(value)).unwrap())).collect();
+        let expected = [
+            ("a", r#"[ "]" , { "}" : "\\" } , [ ] , "\"" ]"#),
+            ("b", "{}"),
+            ("c", r#""}""#),
+            ("d", "1e5"),
+            ("e", "null"),
+        ];
+        assert!(found.iter().map(|(key, value)| (&**key, *value)).eq(expected), "{found:?}");
+        let elements: Vec<_> = value(expected[0].1).elements().map(|value| raw(Some(value)).unwrap()).collect();
+        assert_eq!(elements, [r#""]""#, r#"{ "}" : "\\" }"#, "[ ]", r#""\"""#]);
+        assert_eq!(value("[ ]").elements().count() + value("{ }").members().count(), 0);
+    }
+
+    #[test]
+    fn get_finds_by_meaning() {
+        let value = value(r#"{"a":1,"\u0062":2,"c\n":{"a":3}}"#);
+        assert_eq!(raw(value.get("a")), Some("1"));
+        assert_eq!(raw(value.get("b")), Some("2"));
+        assert_eq!(raw(value.get("c\n")), Some(r#"{"a":3}"#));
+        assert_eq!(raw(value.get("c")), None);
+        assert_eq!(raw(value.get(r"\u0062")), None);
+    }
+
+    #[test]
+    fn integers_are_those_that_every_reader_holds() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("9007199254740991", Some(LARGEST_INTEGER)),
+            ("-9007199254740991", Some(-LARGEST_INTEGER)),
+            ("9007199254740992", None),
+            ("-9007199254740992", None),
+            ("99999999999999999999999999", None),
+            ("1.0", None),
+            ("1e3", None),
+            ("-0", None),
+            ("\"1\"", None),
+        ] {
+            assert_eq!(value(text).integer(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn pointers_are_those_of_the_rfc() {
+        // RFC 6901 section 5.
+        let text = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
+        let root = value(text);
+        for (pointer, expected) in [
+            ("", text),
+            ("/foo", r#"["bar","baz"]"#),
+            ("/foo/0", r#""bar""#),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+        ] {
+            assert_eq!(raw(root.pointer(pointer)), Some(expected), "{pointer}");
+        }
+        let wrong = [
+            "foo",
+            "/foo/2",
+            "/foo/-",
+            "/foo/01",
+            "/foo/+1",
+            "/foo/",
+            "/foo/0/x",
+            "/nothing",
+            "/m~n",
+            "/m~",
+            "/m~2n",
+            "//",
+            "/foo/99999999999999999999",
+        ];
+        for pointer in wrong {
+            assert_eq!(raw(root.pointer(pointer)), None, "{pointer}");
+        }
+        let tricky = value(r#"{"~1":1,"/":2,"~01":3}"#);
+        assert_eq!(raw(tricky.pointer("/~01")), Some("1"));
+        assert_eq!(raw(tricky.pointer("/~1")), Some("2"));
+        assert_eq!(raw(tricky.pointer("/~001")), Some("3"));
     }
 }

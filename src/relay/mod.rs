@@ -17,9 +17,12 @@ mod outcome;
 mod outlet;
 mod pump;
 mod refuse;
+mod salvage;
 mod session;
 mod stderr;
 mod streams;
+
+pub mod envelope;
 
 pub use frame::{Batch, DEFAULT_MAX_MESSAGE, FrameError, FrameReader, Messages, Next};
 pub use judge::{Forward, Judge, Verdict};

@@ -1,8 +1,11 @@
-//! The only unsafe code: thin wrappers of Linux system calls, one concept a file.
+//! The only unsafe code: thin wrappers of Linux system calls, and of a few instructions, one concept a file.
 //!
 //! Every function returns `io::Error` with the kernel's errno and does no policy. Where libc has no wrapper the raw
 //! system call is made; the calls whose numbers are the same on every architecture (424 and above) have theirs here.
-#![allow(unsafe_code, reason = "system calls are unsafe; this module is where they are made safe")]
+#![allow(
+    unsafe_code,
+    reason = "system calls and vector instructions are unsafe; this module is where they are made safe"
+)]
 
 #[cfg(target_env = "musl")]
 pub mod alloc;
@@ -12,6 +15,8 @@ pub mod clone;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
+#[cfg(target_arch = "x86_64")]
+pub mod lane;
 pub mod mount;
 pub mod net;
 pub mod pidfd;
