@@ -1,5 +1,6 @@
 //! Addresses in texts: images that report back, scripts in icons, metadata services, bare numbers instead of names.
 
+use super::cut::floor;
 use super::decode::{base64, percent};
 use super::finding::Found;
 use super::surface::Surface;
@@ -64,8 +65,7 @@ fn images(text: &str, found: &mut Found) {
         if at < skip {
             continue;
         }
-        let window =
-            |bytes: usize| text.get(at..text.floor_char_boundary((at + bytes).min(text.len()))).unwrap_or_default();
+        let window = |bytes: usize| text.get(at..floor(text, (at + bytes).min(text.len()))).unwrap_or_default();
         let Some(middle) = window(LONGEST_TITLE).find("](") else { continue };
         let rest = window(LONGEST);
         let url = rest.get(middle + 2..).unwrap_or_default();
@@ -169,7 +169,7 @@ fn data(text: &str, found: &mut Found) {
             continue;
         }
         let rest = text.get(at..).unwrap_or_default();
-        let head = rest.get(..rest.floor_char_boundary(120)).unwrap_or_default();
+        let head = rest.get(..floor(rest, 120)).unwrap_or_default();
         let Some((kind, _)) = head.split_once(',') else { continue };
         let kind = kind.to_ascii_lowercase();
         let page = kind.starts_with("data:text/html")
@@ -237,7 +237,7 @@ fn is_handler(low: &[u8], at: usize) -> bool {
 /// An icon that is neither a picture within the message nor on the web by TLS.
 fn icon(text: &Text<'_>, found: &mut Found) {
     let source = text.text;
-    let span: Range<usize> = 0..text.text.floor_char_boundary(source.len().min(80));
+    let span: Range<usize> = 0..floor(text.text, source.len().min(80));
     if !text.at.ends_with("/src") || span.is_empty() {
         return;
     }
