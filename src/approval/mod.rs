@@ -190,7 +190,7 @@ struct Versions<'a> {
 
 impl<'a> Versions<'a> {
     fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: &'a [Item]) -> Versions<'a> {
-        let find = |walk: &'a Catalog| walk.items().find(|item| item.kind == kind && item.name == name);
+        let find = |walk: &'a Catalog| walk.item(kind, name);
         Versions {
             walks: walks.iter().map(find).collect(),
             session: session.iter().filter(|item| item.kind == kind && item.name == name).collect(),
