@@ -51,6 +51,14 @@ pub fn trials(suite: &mut Suite) {
         let output = world.finish(&line);
         assert!(output.status.code() != Some(0) && !lock.exists(), "approved by nobody: {}", said(&output));
     });
+    for trick in ["description", "invisible"] {
+        suite.add(&format!("approve::{trick}_wants_to_be_read"), move |world| {
+            let lock = world.fresh("locks", ".lock.json");
+            let output = world.approve_into(&lock, "legacy", trick);
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(said(&output).contains("grave-findings") && !lock.exists(), "{}", said(&output));
+        });
+    }
     suite.add("program::changed", program_changed);
     checks(suite);
 }
