@@ -7,7 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Every document that a person reads.
-const DOCUMENTS: &[&str] = &["README.md", "docs/THREAT_MODEL.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"];
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "docs/THREAT_MODEL.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "examples/mcpjail-check.yml",
+];
 /// Codes that `mcpjail help` lists although no error carries them: they stand in answers of a session that goes on.
 const NEVER_CARRIED: &[&str] = &["bad-message", "legacy-server", "no-handshake", "no-host", "not-approved-item"];
 
@@ -75,7 +82,12 @@ fn section_until_blank_heading(help: &str) -> Vec<String> {
 fn code(text: &str) -> Vec<String> {
     let (mut found, mut fenced) = (Vec::new(), false);
     for line in text.lines() {
-        if line.starts_with("```") {
+        // a comment in code is prose, but for what is indented in it
+        let comment = line.trim_start().strip_prefix("# ").filter(|_| text.starts_with("# A workflow"));
+        if let Some(prose) = comment {
+            found.extend(prose.strip_prefix("    ").map(str::to_owned));
+            found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+        } else if line.starts_with("```") {
             fenced = !fenced;
         } else if fenced || line.starts_with("    ") {
             found.push(line.trim().to_owned());

@@ -25,7 +25,7 @@ use crate::catalog::{
     LockError, Subject, What,
 };
 use crate::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// How deep a canonical item can be nested, levels: no deeper one is ever made.
@@ -91,16 +91,20 @@ impl Review {
         let mut names: BTreeSet<(Kind, &str)> = BTreeSet::new();
         names.extend(walks.iter().flat_map(Catalog::items).chain(session).map(|item| (item.kind, item.name.as_str())));
         names.extend(lock.iter().flat_map(|lock| &lock.entries).map(|entry| (entry.kind, entry.name.as_str())));
+        let entries: HashMap<(Kind, &str), &Entry> = lock
+            .iter()
+            .flat_map(|lock| &lock.entries)
+            .map(|entry| ((entry.kind, entry.name.as_str()), entry))
+            .collect();
+        let old_names: HashSet<(Kind, &str)> = renamed.values().map(|(kind, old)| (*kind, old.as_str())).collect();
         for (kind, name) in names {
             // the new name asks for both
-            if renamed.values().any(|old| *old == (kind, name.to_owned())) {
+            if old_names.contains(&(kind, name)) {
                 continue;
             }
             let from = renamed.get(&(kind, name.to_owned()));
-            let entry = lock.and_then(|lock| match from {
-                Some((kind, old)) => lock.entry(*kind, old),
-                None => lock.entry(kind, name),
-            });
+            let known_as = from.map_or((kind, name), |(kind, old)| (*kind, old.as_str()));
+            let entry = entries.get(&known_as).copied();
             let seen = Versions::of(kind, name, walks, session);
             match (entry, from) {
                 (Some(old), Some(_)) => {
@@ -190,7 +194,12 @@ struct Versions<'a> {
 
 impl<'a> Versions<'a> {
     fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: &'a [Item]) -> Versions<'a> {
-        let find = |walk: &'a Catalog| walk.items().find(|item| item.kind == kind && item.name == name);
+        let find = |walk: &'a Catalog| match kind {
+            Kind::Server => walk.server.as_ref(),
+            Kind::Tool => walk.tools.get(name),
+            Kind::Prompt => walk.prompts.get(name),
+            Kind::Template => walk.templates.get(name),
+        };
         Versions {
             walks: walks.iter().map(find).collect(),
             session: session.iter().filter(|item| item.kind == kind && item.name == name).collect(),

@@ -15,6 +15,7 @@ use crate::diagnose::{Diagnose, Exit};
 use crate::facts;
 use crate::gate::Record;
 use crate::inspect::Placed;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -172,12 +173,9 @@ struct Seen {
 
 impl Seen {
     fn of(walks: &[Catalog], session: &[Item], lock: &Path) -> Result<Seen, Failed> {
-        let mut items: Vec<&Item> = Vec::new();
-        for item in walks.iter().flat_map(Catalog::items).chain(session) {
-            if !items.iter().any(|known| known.kind == item.kind && known.name == item.name) {
-                items.push(item);
-            }
-        }
+        let mut names: BTreeSet<(Kind, &str)> = BTreeSet::new();
+        let all = walks.iter().flat_map(Catalog::items).chain(session);
+        let items: Vec<&Item> = all.filter(|item| names.insert((item.kind, item.name.as_str()))).collect();
         let findings = Findings::of(items, &findings::other_tools(lock)).map_err(ApproveError::from)?;
         Ok(Seen { findings })
     }

@@ -85,7 +85,8 @@ pub(super) fn bare(
     known: &mut Vec<u8>,
 ) -> Option<Vec<u8>> {
     let mut stays = |(key, value): &(json::Text<'_>, Value<'_>)| match () {
-        () if key.is(list.member()) || key.is("nextCursor") || key.is("resultType") => true,
+        () if key.is(list.member()) || key.is("nextCursor") => true,
+        () if key.is("resultType") => value.text().is_some_and(|text| text.is("complete")),
         () if key.is("ttlMs") => value.kind() == json::Kind::Number,
         () if key.is("cacheScope") => value.text().is_some_and(|text| text.is("public") || text.is("private")),
         () => key.is("_meta") && is_own_meta(approved, *value, known),

@@ -5,6 +5,7 @@ use super::page::{self, Checked};
 use super::shared::{Event, Shared, flat};
 use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
+use crate::catalog::Approved;
 use crate::json::Value;
 use crate::relay::{Id, Judge, Message, Refused, Verdict, parse_element, parse_message, salvage_id};
 use std::borrow::Cow;
@@ -226,41 +227,36 @@ impl Shared {
     fn check(&self, state: &mut State, asked: Asked, message: &Message<'_>) -> Checked {
         let Message::Response { id, result } = message else { return Checked::Same };
         let Some(approved) = self.approved.get() else { return Checked::Same };
-        let quarantine = self.settings.quarantine;
         match asked {
-            Asked::List(list) => {
-                let mut own = self.own();
-                let known = result.get(list.member()).map(|entries| own.pages.hash(entries));
-                let checked = if state.blocked.is_empty() && known.is_some_and(|hash| own.pages.is_known(list, hash)) {
-                    Checked::Same
-                } else {
-                    let checked = page::list(approved, list, id, *result, &mut state.blocked, quarantine);
-                    if matches!(checked, Checked::Same) {
-                        own.pages.remember(known.map(|hash| (list, hash)));
-                    }
-                    checked
-                };
-                let bare = |result, known: &mut Vec<u8>| page::bare(approved, list, id, result, known);
-                let bare = match &checked {
-                    Checked::Same => bare(*result, &mut own.said),
-                    Checked::Without(line) => match parse_message(line) {
-                        Ok(Message::Response { result, .. }) => bare(result, &mut own.said),
-                        _ => None,
-                    },
-                    Checked::Drifted(_) | Checked::Refused(_) => None,
-                };
-                match bare {
-                    Some(bare) => {
-                        let method = list.method();
-                        self.note(&format!("the answer to `{method}` holds more than a list; kept from the host"));
-                        Checked::Without(bare)
-                    }
-                    None => checked,
-                }
-            }
-            Asked::Discover => page::server(approved, id, *result, quarantine),
+            Asked::List(list) => self.check_list(approved, list, id, *result, state),
+            Asked::Discover => page::server(approved, id, *result, self.settings.quarantine),
             Asked::Initialize { .. } | Asked::Other => Checked::Same,
         }
+    }
+
+    /// A page as the host gets it: only approved entries, and nothing beside them that was not there at the start.
+    fn check_list(&self, approved: &Approved, list: List, id: &Id, result: Value<'_>, state: &mut State) -> Checked {
+        let mut own = self.own();
+        let hash = result.get(list.member()).map(|entries| own.pages.hash(entries));
+        let known = state.blocked.is_empty() && hash.is_some_and(|hash| own.pages.is_known(list, hash));
+        let checked = match known {
+            true => Checked::Same,
+            false => page::list(approved, list, id, result, &mut state.blocked, self.settings.quarantine),
+        };
+        let bare = match &checked {
+            Checked::Same => {
+                own.pages.remember(hash.map(|hash| (list, hash)));
+                page::bare(approved, list, id, result, &mut own.said)
+            }
+            Checked::Without(line) => match parse_message(line) {
+                Ok(Message::Response { result, .. }) => page::bare(approved, list, id, result, &mut own.said),
+                _ => None,
+            },
+            Checked::Drifted(_) | Checked::Refused(_) => None,
+        };
+        let Some(bare) = bare else { return checked };
+        self.note(&format!("the answer to `{}` holds more than a list; kept from the host", list.method()));
+        Checked::Without(bare)
     }
 
     /// An answer to a request of our own.

@@ -263,13 +263,11 @@ impl<S: Sight> Walk<S> {
         if progress.pages > PAGES {
             return Err(GateError::too_large("pages of one list", PAGES));
         }
-        for entry in members.entries.elements() {
-            progress.entries += 1;
-            if progress.entries > ENTRIES {
-                return Err(GateError::too_large("entries of one list", ENTRIES));
-            }
-            self.sight.entry(list, entry)?;
+        progress.entries += members.entries.elements().count();
+        if progress.entries > ENTRIES {
+            return Err(GateError::too_large("entries of one list", ENTRIES));
         }
+        self.sight.entries(list, members.entries)?;
         self.pages.push((list, pages.hash(members.entries)));
         let Some(cursor) = members.cursor else { return Ok(None) };
         if cursor.len() > CURSOR {
@@ -323,8 +321,9 @@ mod tests {
     struct Names(Vec<(List, String)>);
 
     impl Sight for Names {
-        fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
-            self.0.push((list, entry.get("name").and_then(Value::str).unwrap_or_default().into_owned()));
+        fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+            let name = |entry: Value<'_>| entry.get("name").and_then(Value::str).unwrap_or_default().into_owned();
+            self.0.extend(entries.elements().map(|entry| (list, name(entry))));
             Ok(())
         }
         fn server(&mut self, _item: Value<'_>) -> Result<bool, GateError> {
