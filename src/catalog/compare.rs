@@ -5,10 +5,44 @@ use super::canonical::Scratch;
 use super::drift::{self, Change, Drift, Subject};
 use super::fault::ItemFault;
 use super::identity::Identity;
-use super::item::{Item, Kind, reread, scratch_name};
+use super::item::{Item, Kind, reread};
 use super::model::resource_namespace;
 use crate::json::{self, Value};
 use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::ops::Range;
+use std::thread;
+
+/// From so many bytes on a list is judged by two threads.
+const LARGE: usize = 256 << 10;
+
+/// An element of a list, and where it stands.
+type Judged = (Judgement, Range<usize>);
+
+/// Judges the elements of a list from an offset on to the end of the text or the list.
+fn judge_all(
+    approved: &Approved,
+    kind: Kind,
+    text: &[u8],
+    mut at: usize,
+    scratch: &mut Scratch,
+) -> Result<Vec<Judged>, ItemFault> {
+    let mut judged = Vec::new();
+    while text.get(at).is_some_and(|byte| *byte != b']') {
+        let (judgement, end) = approved.judge_from(kind, text, at, scratch)?;
+        judged.push((judgement, at..end));
+        // Behind an element comes a comma or the closing bracket.
+        at = after_space(text, end);
+        if text.get(at) == Some(&b',') {
+            at = after_space(text, at + 1);
+        }
+    }
+    Ok(judged)
+}
+
+/// Where a part of a text begins in it.
+fn offset_in(text: &[u8], part: Value<'_>) -> usize {
+    (part.raw().as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
+}
 
 /// Takes items as they come and keeps those that differ.
 ///
@@ -67,18 +101,37 @@ impl<'a> Comparison<'a> {
         if list.kind() != json::Kind::Array {
             return Err(ItemFault::NotAList { kind });
         }
-        let mut at = after_space(text, 1);
-        while text.get(at).is_some_and(|byte| *byte != b']') {
-            let (judgement, end) = self.approved.judge_from(kind, text, at, &mut self.scratch)?;
-            let item = text.get(at..end).unwrap_or_default();
-            let _noted = self.note(kind, judgement, || Item::new(kind, reread(item)?))?;
-            // Behind an element comes a comma or the closing bracket.
-            at = after_space(text, end);
-            if text.get(at) == Some(&b',') {
-                at = after_space(text, at + 1);
+        let approved = self.approved;
+        if text.len() < LARGE {
+            for judged in judge_all(approved, kind, text, after_space(text, 1), &mut self.scratch)? {
+                self.note_in(kind, text, judged)?;
             }
+            return Ok(());
+        }
+        // Half of a large list is judged on a thread of its own; the host waits for it.
+        let middle = list.elements().map(|element| offset_in(text, element)).find(|at| *at > text.len() / 2);
+        let (first, second) = text.split_at(middle.unwrap_or(text.len()));
+        let (first, second) = thread::scope(|scope| {
+            let second = thread::Builder::new()
+                .spawn_scoped(scope, || judge_all(approved, kind, text, text.len() - second.len(), &mut Scratch::default()));
+            let first = judge_all(approved, kind, first, after_space(first, 1), &mut self.scratch);
+            let second = second.map(|thread| thread.join());
+            (first, second)
+        });
+        let second = match second {
+            Ok(Ok(judged)) => judged,
+            // No thread is to be had: the rest is judged here.
+            _ => judge_all(approved, kind, text, middle.unwrap_or(text.len()), &mut self.scratch),
+        };
+        for judged in first?.into_iter().chain(second?) {
+            self.note_in(kind, text, judged)?;
         }
         Ok(())
+    }
+
+    fn note_in(&mut self, kind: Kind, text: &[u8], (judgement, place): Judged) -> Result<(), ItemFault> {
+        let item = text.get(place).unwrap_or_default();
+        self.note(kind, judgement, || Item::new(kind, reread(item)?)).map(|_| ())
     }
 
     /// Keeps in mind that an item came, and the item itself where it differs.
@@ -91,7 +144,10 @@ impl<'a> Comparison<'a> {
         if let Judgement::Same(index) | Judgement::Changed(index) = judgement {
             match self.seen.get_mut(index) {
                 Some(seen) if !*seen => *seen = true,
-                _ => return Err(ItemFault::Duplicate { kind, name: scratch_name(&self.scratch).into_owned() }),
+                _ => {
+                    let name = self.approved.entry(index).map(|entry| entry.name().to_owned()).unwrap_or_default();
+                    return Err(ItemFault::Duplicate { kind, name });
+                }
             }
         }
         match judgement {
@@ -150,19 +206,19 @@ impl<'a> Comparison<'a> {
     /// What differs from what was approved.
     pub fn finish(self) -> Drift {
         let Comparison { approved, kinds, seen, changed, added, namespaces, identity, scratch: _ } = self;
-        let mut changes = Vec::new();
+        let (mut changes, mut teller) = (Vec::new(), drift::Teller::default());
         if let Some(now) = identity {
             changes.push(drift::identity(approved.identity(), &now));
         }
         for (index, item) in changed {
-            changes.extend(approved.entry(index).map(|entry| drift::changed(entry, item)));
+            changes.extend(approved.entry(index).map(|entry| drift::changed(entry, item, &mut teller)));
         }
         let missing = approved
             .entries()
             .zip(seen)
             .filter(|(entry, seen)| !seen && !entry.optional() && kinds.contains(&entry.kind()));
         let removed = missing.map(|(entry, _)| entry).collect();
-        changes.extend(drift::added_and_removed(added.into_values().collect(), removed));
+        changes.extend(drift::added_and_removed(added.into_values().collect(), removed, &mut teller));
         changes.extend(namespaces.into_iter().map(Change::namespace));
         changes.sort_by(|a, b| (a.subject, &a.name).cmp(&(b.subject, &b.name)));
         debug_assert!(changes.iter().all(|change| change.subject != Subject::Server || change.name.is_empty()));
@@ -261,6 +317,37 @@ mod tests {
         for text in ["[1]", "[{\"name\":\"a\"},\"x\"]", "[[{\"name\":\"a\"}]]", "[null]"] {
             assert!(matches!(list(text), Err(ItemFault::NotAnObject { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_large_list_is_judged_as_a_small_one() {
+        let names: Vec<String> = (0..3000).map(|number| format!("{number}{}", "x".repeat(90))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let approved = approved(&names);
+        // In both halves one that differs, one that is new and one that is missing.
+        let mut items: Vec<String> = names.iter().map(|name| format!("{{ \"name\" : \"{name}\" }}")).collect();
+        for at in [10, 2900] {
+            items[at] = format!("{{\"extra\":1,\"name\":\"{}\"}}", names[at]);
+            items[at + 1] = format!("{{\"extra\":2,\"name\":\"new{at}\"}}");
+        }
+        let text = format!("[\n{} ]", items.join(" ,\n"));
+        assert!(text.len() > LARGE);
+        let list = crate::json::check(text.as_bytes()).unwrap().root;
+        let mut at_once = Comparison::of(&approved, &[Kind::Tool]);
+        at_once.list(Kind::Tool, list).unwrap();
+        let mut one_by_one = Comparison::of(&approved, &[Kind::Tool]);
+        for element in list.elements() {
+            let _noted = one_by_one.item(Kind::Tool, element).unwrap();
+        }
+        let expected = drift(one_by_one);
+        assert_eq!(expected.len(), 6, "{expected:?}");
+        assert_eq!(drift(at_once), expected);
+
+        items[2990] = items[5].clone();
+        let text = format!("[{}]", items.join(","));
+        let list = crate::json::check(text.as_bytes()).unwrap().root;
+        let error = Comparison::of(&approved, &[Kind::Tool]).list(Kind::Tool, list).unwrap_err();
+        assert!(matches!(error, ItemFault::Duplicate { name, .. } if name == names[5]));
     }
 
     #[test]

@@ -204,6 +204,7 @@ impl Shared {
                 return refused(id, answer::INVALID_REQUEST, reason, "bad-message");
             }
             state.probe = Some(id.clone());
+            state.probed = false;
             self.enter(&mut state, Stage::Checking);
             self.tell(Event::Probed(meta.unwrap_or_else(|| super::keeper::META.to_vec())));
             return Fate::Pass;

@@ -16,8 +16,8 @@ pub(super) enum Seen {
 
 /// Takes the entries of a walk.
 pub(super) trait Sight {
-    /// One entry of a list.
-    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError>;
+    /// The entries of a page, an array.
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError>;
     /// What the server says about itself, a result of `initialize` or `server/discover`; gives whether it may be shown as
     /// it is.
     fn server(&mut self, result: Value<'_>) -> Result<bool, GateError>;
@@ -26,10 +26,10 @@ pub(super) trait Sight {
 }
 
 impl Sight for Seen {
-    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
         match self {
-            Seen::Compare(comparison) => comparison.entry(list, entry),
-            Seen::Collect(catalog) => catalog.entry(list, entry),
+            Seen::Compare(comparison) => comparison.entries(list, entries),
+            Seen::Collect(catalog) => catalog.entries(list, entries),
         }
     }
 
@@ -49,10 +49,10 @@ impl Sight for Seen {
 }
 
 impl Sight for Comparison<'_> {
-    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
         match list.kind() {
-            Some(kind) => self.item(kind, entry).map(|_| ())?,
-            None => self.resource(entry).map(|_| ())?,
+            Some(kind) => self.list(kind, entries)?,
+            None => entries.elements().try_for_each(|entry| self.resource(entry).map(|_| ()))?,
         }
         Ok(())
     }
@@ -69,10 +69,12 @@ impl Sight for Comparison<'_> {
 }
 
 impl Sight for Catalog {
-    fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
-        match list.kind() {
-            Some(kind) => self.add(kind, entry)?,
-            None => self.add_resource(entry)?,
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+        for entry in entries.elements() {
+            match list.kind() {
+                Some(kind) => self.add(kind, entry)?,
+                None => self.add_resource(entry)?,
+            }
         }
         Ok(())
     }

@@ -196,6 +196,8 @@ impl<S: Sight> Walk<S> {
         }
         self.sight.restart(list);
         self.refused.retain(|(refused, _)| *refused != list);
+        // What was on them is forgotten, so they must not count as looked at.
+        self.pages.retain(|(of, _)| *of != list);
         Ok(self.begin(list, numbers))
     }
 
@@ -261,13 +263,11 @@ impl<S: Sight> Walk<S> {
         if progress.pages > PAGES {
             return Err(GateError::too_large("pages of one list", PAGES));
         }
-        for entry in members.entries.elements() {
-            progress.entries += 1;
-            if progress.entries > ENTRIES {
-                return Err(GateError::too_large("entries of one list", ENTRIES));
-            }
-            self.sight.entry(list, entry)?;
+        progress.entries += members.entries.elements().count();
+        if progress.entries > ENTRIES {
+            return Err(GateError::too_large("entries of one list", ENTRIES));
         }
+        self.sight.entries(list, members.entries)?;
         self.pages.push((list, pages.hash(members.entries)));
         let Some(cursor) = members.cursor else { return Ok(None) };
         if cursor.len() > CURSOR {
@@ -321,8 +321,9 @@ mod tests {
     struct Names(Vec<(List, String)>);
 
     impl Sight for Names {
-        fn entry(&mut self, list: List, entry: Value<'_>) -> Result<(), GateError> {
-            self.0.push((list, entry.get("name").and_then(Value::str).unwrap_or_default().into_owned()));
+        fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+            let name = |entry: Value<'_>| entry.get("name").and_then(Value::str).unwrap_or_default().into_owned();
+            self.0.extend(entries.elements().map(|entry| (list, name(entry))));
             Ok(())
         }
         fn server(&mut self, _item: Value<'_>) -> Result<bool, GateError> {
@@ -378,6 +379,18 @@ mod tests {
         assert!(answer(&mut walk, &mut numbers, &second[0], &tools(&["c"], None)).unwrap().done);
         let names: Vec<&str> = walk.sight.0.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn pages_from_before_a_fresh_start_do_not_count_as_seen() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Tools], b"");
+        let step = answer(&mut walk, &mut numbers, &asked[0], &tools(&["evil"], Some("1"))).unwrap();
+        walk.changed(List::Tools, &mut numbers).unwrap();
+        let step = answer(&mut walk, &mut numbers, &requests(&step.send)[0], &tools(&["b"], None)).unwrap();
+        let again = requests(&step.send);
+        assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["a"], None)).unwrap().done);
+        assert_eq!(walk.sight.0, [(List::Tools, "a".to_owned())]);
+        assert_eq!(walk.pages.len(), 1, "a page that nobody has approved would pass for one that was");
     }
 
     #[test]

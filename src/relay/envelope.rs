@@ -10,11 +10,11 @@ use crate::json::{self, Checked, Fault, Kind, Text, Value, What};
 use std::borrow::Cow;
 
 /// The longest id that is text, bytes as decoded.
-pub const MAX_ID: usize = 1024;
+const MAX_ID: usize = 1024;
 /// The longest method, bytes as decoded.
-pub const MAX_METHOD: usize = 256;
+const MAX_METHOD: usize = 256;
 /// The most messages in a batch.
-pub const MAX_BATCH: usize = 1000;
+const MAX_BATCH: usize = 1000;
 
 /// What ties a response to its request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

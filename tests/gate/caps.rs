@@ -53,6 +53,7 @@ pub fn trials(suite: &mut Suite) {
             });
         }
         stalls(suite, era);
+        deaf(suite, era);
         floods(suite, era);
     }
 }
@@ -92,6 +93,24 @@ fn stalls(suite: &mut Suite, era: Era) {
     });
     suite.gate(era, "stall-list", move |world| {
         let mut host = world.gate_with(era, "stall-list", &world.lock(era), IMPATIENT);
+        let id = host.ask_opening();
+        let answer = host.answer(id);
+        host.refused(&answer, &["catalog-timeout"]);
+        host.finish().code(3).lines(1);
+    });
+}
+
+/// A server that fills the pipe to it and reads nothing more: nobody waits for it longer than for one that is silent.
+fn deaf(suite: &mut Suite, era: Era) {
+    suite.bare(era, "deaf", move |world| {
+        let mut host = world.bare(era, "deaf");
+        host.open();
+        for _ping in 0..4_000 {
+            host.message("a ping", |message| message["method"] == "ping");
+        }
+    });
+    suite.gate(era, "deaf", move |world| {
+        let mut host = world.gate_with(era, "deaf", &world.lock(era), IMPATIENT);
         let id = host.ask_opening();
         let answer = host.answer(id);
         host.refused(&answer, &["catalog-timeout"]);
