@@ -92,14 +92,17 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
     // how well the jail holds is `run`'s to say; here it matters where something failed
     let mut notes = Vec::new();
     let server = called(target);
+    let mut lock = None;
     let result = match walked {
         Ok(walked) => {
+            lock = Some(walked.terms.lock.value.clone());
             notes.extend(walked.surveyed.notes.iter().cloned());
             compared(&walked, accept)
         }
         Err(error) => {
             notes.extend(said.into_inner());
             notes.extend(error.remarks);
+            lock = error.lock;
             Err(error.failed)
         }
     };
@@ -108,7 +111,10 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
             notes.append(&mut checked.notes);
             Checked { server, notes, ..checked }
         }
-        Err(failed) => failure(server, lock_of(target)?, &failed, notes),
+        Err(failed) => {
+            let lock = lock.map_or_else(|| lock_of(target), Ok)?;
+            failure(server, lock, &failed, notes)
+        }
     })
 }
 

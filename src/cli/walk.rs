@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,11 +40,13 @@ pub(super) struct Walked {
 pub(super) struct WalkFailed {
     pub(super) failed: Failed,
     pub(super) remarks: Vec<String>,
+    /// Where its lock is, if the server got so far.
+    pub(super) lock: Option<PathBuf>,
 }
 
 impl From<Failed> for WalkFailed {
     fn from(failed: Failed) -> WalkFailed {
-        WalkFailed { failed, remarks: Vec::new() }
+        WalkFailed { failed, remarks: Vec::new(), lock: None }
     }
 }
 
@@ -75,7 +78,7 @@ pub(super) fn walk(target: &TargetArgs, client: &Client<'_>, say: &dyn Fn(&str))
             if out_of_memory {
                 remarks.push(format!("the kernel ended processes of the server at the memory limit ({memory})"));
             }
-            Err(WalkFailed { failed: error.into(), remarks })
+            Err(WalkFailed { failed: error.into(), remarks, lock: Some(terms.lock.value) })
         }
     }
 }

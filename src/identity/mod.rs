@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 const KEY_DOMAIN: &[u8] = b"mcpjail command key v1\0";
 
 /// The name of the lock of a command that has no server's name: `command-` and 16 hex digits of the SHA-256 over its
-/// words, each behind its length, so that no two commands run into one another. A word that names the server's file by
-/// a relative path counts as the whole path: `node server.js` is another server in another directory.
+/// words as they are written, each behind its length, so that no two commands run into one another. Behind a word that
+/// names the server's file by a relative path stands the whole path: `node server.js` is another server in another
+/// directory.
 #[must_use]
 pub fn command_key(argv: &[OsString], entry: Option<&Path>, cwd: &Path) -> String {
     let mut hash = Sha256::new();
@@ -32,9 +33,10 @@ pub fn command_key(argv: &[OsString], entry: Option<&Path>, cwd: &Path) -> Strin
             let path = Path::new(word);
             path.is_relative() && cwd.join(path).canonicalize().is_ok_and(|real| real == **entry)
         });
-        let word = whole.map_or(word.as_bytes(), |entry| entry.as_os_str().as_bytes());
-        hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_le_bytes());
-        hash.update(word);
+        for part in std::iter::once(word.as_os_str()).chain(whole.map(Path::as_os_str)) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
     }
     let mut key = String::from("command-");
     for byte in hash.finalize().iter().take(8) {
@@ -120,10 +122,11 @@ mod tests {
             command_key(&["node".into(), word.into()], Some(&entry), &root.join(at))
         };
         assert_ne!(key("server.js", "one"), key("server.js", "two"));
-        assert_eq!(key("server.js", "one"), key("./server.js", "one"));
-        assert_eq!(key("server.js", "one"), key("../one/server.js", "one"));
         let whole = root.join("one/server.js");
-        assert_eq!(key("server.js", "one"), key(whole.to_str().unwrap(), "one"));
+        assert_eq!(key(whole.to_str().unwrap(), "one"), key(whole.to_str().unwrap(), "two"));
+        // words are compared as they are written, so another spelling is another command
+        assert_ne!(key("server.js", "one"), key("./server.js", "one"));
+        assert_ne!(key("server.js", "one"), key(whole.to_str().unwrap(), "one"));
     }
 
     #[test]
