@@ -392,10 +392,10 @@ impl Keeper {
     /// A walk of all that there is, or of some lists.
     fn new_walk(&self, whole: bool, lists: Vec<List>, meta: Vec<u8>) -> Walk<Seen> {
         let sight = match self.shared.approved.get() {
-            Some(approved) if whole => Seen::Compare(Comparison::new(approved)),
+            Some(approved) if whole => Seen::Compare(Box::new(Comparison::new(approved))),
             Some(approved) => {
                 let kinds: Vec<catalog::Kind> = lists.iter().filter_map(|list| list.kind()).collect();
-                Seen::Compare(Comparison::of(approved, &kinds))
+                Seen::Compare(Box::new(Comparison::of(approved, &kinds)))
             }
             None => Seen::Collect(Box::default()),
         };

@@ -260,7 +260,7 @@ impl Shared {
         let asked: Vec<Id> = {
             let mut state = self.state();
             self.enter(&mut state, Stage::Refused);
-            (state.to_host.take(), state.to_server.take());
+            drop((state.to_host.take(), state.to_server.take()));
             state.asked.drain().map(|(id, _)| id).collect()
         };
         let mut answers = Vec::new();
