@@ -102,7 +102,7 @@ impl World {
     }
 
     pub fn approve_into(&self, lock: &Path, era: &str, tricks: &str) -> Output {
-        let options = ["--yes", "--accept-findings", "--lock", lock.to_str().unwrap()];
+        let options = ["--yes", "--lock", lock.to_str().unwrap()];
         self.finish(&self.line("approve", &options, era, tricks))
     }
 
