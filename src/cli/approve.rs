@@ -237,11 +237,17 @@ fn unread(review: &Review, seen: &Seen, accept: bool, out: &mut dyn Write) -> Re
             text.push_str(&format!("    {}\n", findings::line(&placed)));
         }
         if let Question::Item(item) = question {
-            for exemption in item.exempt.iter().take(item.by_walks) {
-                text.push_str(&format!("    exempted: {}\n", told(exemption)));
-            }
-            for exemption in item.exempt.iter().skip(item.by_walks) {
-                text.push_str(&format!("    differed in a session, and stays drift: {}\n", told(exemption)));
+            let taken = match Answer::whole(question) {
+                Answer::Yes { exempt } => exempt,
+                Answer::No | Answer::Varies => Vec::new(),
+            };
+            for (at, exemption) in item.exempt.iter().enumerate() {
+                let what = match (taken.contains(&at), at < item.by_walks) {
+                    (true, _) => "exempted",
+                    (false, true) => "differs from start to start, and stays drift until a person exempts it",
+                    (false, false) => "differed in a session, and stays drift until a person exempts it",
+                };
+                text.push_str(&format!("    {what}: {}\n", told(exemption)));
             }
         }
     }
