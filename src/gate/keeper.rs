@@ -382,7 +382,13 @@ impl Keeper {
                 self.later.push(Event::Initialized(line));
                 return Ok(());
             }
-            Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
+            // A server may be busy with a call for longer. Whatever the host lists is compared in any case.
+            Over::Timeout | Over::Discovered(_) | Over::Asks => {
+                self.shared.own().walk = None;
+                self.shared.note("the server says that its lists have changed, but does not show them");
+                self.shared.to_host(&notifications.concat());
+                return Ok(());
+            }
         }
         self.settle(Some(lists))?;
         self.shared.to_host(&notifications.concat());
