@@ -23,12 +23,7 @@ pub(super) struct Versions<'a> {
 
 impl<'a> Versions<'a> {
     pub(super) fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: &'a [Item]) -> Versions<'a> {
-        let find = |walk: &'a Catalog| match kind {
-            Kind::Server => walk.server.as_ref(),
-            Kind::Tool => walk.tools.get(name),
-            Kind::Prompt => walk.prompts.get(name),
-            Kind::Template => walk.templates.get(name),
-        };
+        let find = |walk: &'a Catalog| walk.item(kind, name);
         Versions {
             walks: walks.iter().map(find).collect(),
             session: session.iter().filter(|item| item.kind == kind && item.name == name).collect(),

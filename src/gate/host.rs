@@ -54,6 +54,12 @@ impl Judge for HostJudge {
         };
         Verdict::Replace(&self.rewritten)
     }
+
+    fn last_words(&mut self) -> Vec<u8> {
+        // Once this returns, the server's stdin is closed under what is held for it.
+        self.shared.wait_for_release();
+        Vec::new()
+    }
 }
 
 impl HostJudge {

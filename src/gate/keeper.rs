@@ -382,7 +382,13 @@ impl Keeper {
                 self.later.push(Event::Initialized(line));
                 return Ok(());
             }
-            Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
+            // A server may be busy with a call for longer. Whatever the host lists is compared in any case.
+            Over::Timeout | Over::Discovered(_) | Over::Asks => {
+                self.shared.own().walk = None;
+                self.shared.note("the server says that its lists have changed, but does not show them");
+                self.shared.to_host(&notifications.concat());
+                return Ok(());
+            }
         }
         self.settle(Some(lists))?;
         self.shared.to_host(&notifications.concat());
@@ -392,10 +398,10 @@ impl Keeper {
     /// A walk of all that there is, or of some lists.
     fn new_walk(&self, whole: bool, lists: Vec<List>, meta: Vec<u8>) -> Walk<Seen> {
         let sight = match self.shared.approved.get() {
-            Some(approved) if whole => Seen::Compare(Comparison::new(approved)),
+            Some(approved) if whole => Seen::Compare(Box::new(Comparison::new(approved))),
             Some(approved) => {
                 let kinds: Vec<catalog::Kind> = lists.iter().filter_map(|list| list.kind()).collect();
-                Seen::Compare(Comparison::of(approved, &kinds))
+                Seen::Compare(Box::new(Comparison::of(approved, &kinds)))
             }
             None => Seen::Collect(Box::default()),
         };

@@ -2,7 +2,7 @@
 
 use super::lists::List;
 use super::page::{self, Checked};
-use super::shared::{Event, Shared, flat};
+use super::shared::{Event, Shared, flat, id_of};
 use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
 use crate::catalog::Approved;
@@ -154,7 +154,7 @@ impl Shared {
                 Fate::Drop
             }
             Message::Request { id, method, .. } => self.asks(id, method, line),
-            Message::Notification { method, .. } => self.tells(method, line),
+            Message::Notification { method, params } => self.tells(method, *params, line),
             Message::Batch(_) => Fate::Drop,
         }
     }
@@ -309,8 +309,14 @@ impl Shared {
         self.hold_for_host(state, line)
     }
 
-    fn tells(&self, method: &str, line: &[u8]) -> Fate {
-        let state = self.state();
+    fn tells(&self, method: &str, params: Option<Value<'_>>, line: &[u8]) -> Fate {
+        let mut state = self.state();
+        if method == "notifications/cancelled"
+            && let Some(id) = params.and_then(|params| params.get("requestId")).and_then(id_of)
+        {
+            // The host does not answer it any more: kept, such requests would add up to the most that may be out.
+            state.put.remove(&id);
+        }
         let changed = List::changed_by(method);
         match state.stage {
             Stage::Refused => Fate::Drop,
@@ -360,6 +366,7 @@ impl Shared {
         let asked: Vec<Id> = {
             let mut state = self.state();
             state.gone = true;
+            self.made_room();
             if state.stage == Stage::Refused {
                 return Vec::new();
             }

@@ -215,6 +215,14 @@ impl Shared {
         self.moved.wait_while(state, full).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until nothing is held any more, no longer than a walk may take: a host may send all that it has to ask, close
+    /// its stream and read the answers.
+    pub(super) fn wait_for_release(&self) {
+        let held = |state: &mut State| matches!(state.stage, Stage::Checking | Stage::Releasing) && !state.gone;
+        let longest = self.settings.timeout + LATE;
+        drop(self.moved.wait_timeout_while(self.state(), longest, held));
+    }
+
     /// Room was made among what is held.
     pub(super) fn made_room(&self) {
         self.moved.notify_all();
@@ -260,7 +268,7 @@ impl Shared {
         let asked: Vec<Id> = {
             let mut state = self.state();
             self.enter(&mut state, Stage::Refused);
-            (state.to_host.take(), state.to_server.take());
+            drop((state.to_host.take(), state.to_server.take()));
             state.asked.drain().map(|(id, _)| id).collect()
         };
         let mut answers = Vec::new();

@@ -1,8 +1,8 @@
-//! Phrases over words, all of them looked for in one pass.
+//! Phrases over words, all of them looked for in one pass. How they are written is told in `pattern`.
 //!
-//! How they are written is told in `pattern`. //! They run as one bit-parallel automaton (Shift-And with optional elements, after Navarro and Raffinot): a bit for
-//! each element, a few machine words a step, and most steps need none since nothing is under way. So the time is linear
-//! in the text whatever it holds, and what is remembered of it is the last 64 words.
+//! They run as one bit-parallel automaton (Shift-And with optional elements, after Navarro and Raffinot): a bit for each
+//! element, a few machine words a step, and most steps need none since nothing is under way. So the time is linear in the
+//! text whatever it holds, and what is remembered of it is the last 64 words.
 
 use super::pattern::{KINDS, Kind, elements, expand};
 use super::rule::{Phrase, RULES, Rule};

@@ -69,14 +69,19 @@ fn images(text: &str, found: &mut Found) {
         let Some(middle) = window(LONGEST_TITLE).find("](") else { continue };
         let rest = window(LONGEST);
         let url = rest.get(middle + 2..).unwrap_or_default();
-        let url = url.get(..url.find([')', '\n']).unwrap_or(url.len())).unwrap_or_default();
-        let address = url.split_whitespace().next().unwrap_or_default();
-        let remote = address.starts_with("http://") || address.starts_with("https://") || address.starts_with("//");
+        let remote = ["http://", "https://", "//"].iter().any(|scheme| url.trim_start().starts_with(scheme));
         if !remote || rest.get(..middle).is_some_and(|title| title.contains('\n')) {
             continue;
         }
+        let close = url.find([')', '\n']);
+        let url = url.get(..close.unwrap_or(url.len())).unwrap_or_default();
+        let address = url.split_whitespace().next().unwrap_or_default();
         let end = at + middle + 2 + url.len();
         skip = end;
+        if close.is_none() && rest.len() + 4 > LONGEST {
+            found.add("image-beacon", Severity::Medium, at..end, "an image with an endless address");
+            continue;
+        }
         let query = address.split_once('?').map_or("", |(_, query)| query);
         // A value that is still to be filled in is what the model is meant to do.
         let open = query.contains(['{', '<', '[', '$'])
@@ -267,6 +272,8 @@ mod tests {
         let of = |text: &str| found(Surface::Description, text);
         assert_eq!(of("![x](https://a.example/p.png?d={data})"), [("image-beacon", Severity::High)]);
         assert_eq!(of("![x](https://a.example/p.png?v=2)"), [("image-beacon", Severity::Medium)]);
+        let padded = format!("![x](https://a.example/{}?d={{data}})", "p".repeat(5000));
+        assert_eq!(of(&padded), [("image-beacon", Severity::Medium)]);
         assert_eq!(of("![x](https://a.example/p.png) ![y](/local?z=) arr![0](1)"), []);
     }
 

@@ -52,6 +52,17 @@ pub fn trials(suite: &mut Suite) {
                 assert!(!lock.exists(), "there is a lock");
             });
         }
+        // without a host to be patient for, and with one thread that reads and one that decides
+        for trick in ["flood-handshake", "flood-list", "flood-pings", "stall-list", "deaf"] {
+            suite.add(&format!("{}::{trick}::approve", era.name()), move |world| {
+                let lock = world.fresh("locks", ".lock.json");
+                let profile = world.profile(IMPATIENT);
+                let options = ["--yes", "--lock", lock.to_str().unwrap(), "--profile", profile.to_str().unwrap()];
+                let output = world.finish(&world.line("approve", &options, era.name(), trick));
+                assert!(output.status.code().is_some_and(|code| code != 0), "it was approved");
+                assert!(!lock.exists(), "there is a lock");
+            });
+        }
         stalls(suite, era);
         deaf(suite, era);
         floods(suite, era);
