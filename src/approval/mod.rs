@@ -38,6 +38,10 @@ pub struct Known<'a> {
     pub walks: &'a [Catalog],
     /// What sessions met and refused.
     pub session: &'a [Item],
+    /// What was approved and sessions did not find, by kind and name.
+    pub absent: &'a [(Kind, String)],
+    /// Namespaces of resources that sessions met and refused.
+    pub namespaces: &'a [String],
     /// What was launched.
     pub identity: &'a Identity,
     /// What was approved before.
@@ -71,7 +75,7 @@ impl Review {
     /// # Errors
     /// An item or the lock is not what this program makes.
     pub fn new(known: Known<'_>) -> Result<Review, ReviewError> {
-        let Known { walks, session, identity, lock } = known;
+        let Known { walks, session, absent, namespaces, identity, lock } = known;
         let mut review = Review {
             questions: Vec::new(),
             kept: Vec::new(),
@@ -97,6 +101,9 @@ impl Review {
             .map(|entry| ((entry.kind, entry.name.as_str()), entry))
             .collect();
         let old_names: HashSet<(Kind, &str)> = renamed.values().map(|(kind, old)| (*kind, old.as_str())).collect();
+        let mut met: HashMap<(Kind, &str), Vec<&Item>> = HashMap::new();
+        session.iter().for_each(|item| met.entry((item.kind, item.name.as_str())).or_default().push(item));
+        let absent: HashSet<(Kind, &str)> = absent.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
         for (kind, name) in names {
             // the new name asks for both
             if old_names.contains(&(kind, name)) {
@@ -105,7 +112,8 @@ impl Review {
             let from = renamed.get(&(kind, name.to_owned()));
             let known_as = from.map_or((kind, name), |(kind, old)| (*kind, old.as_str()));
             let entry = entries.get(&known_as).copied();
-            let seen = Versions::of(kind, name, walks, session);
+            let session = met.remove(&(kind, name)).unwrap_or_default();
+            let seen = Versions::of(kind, name, walks, session, absent.contains(&(kind, name)));
             match (entry, from) {
                 (Some(old), Some(_)) => {
                     let asked = Asked::Renamed { from: old.name.clone() };
@@ -116,7 +124,7 @@ impl Review {
                 (None, _) => review.questions.extend(seen.new_entry(Asked::New, None)?.map(Question::Item)),
             }
         }
-        let found: BTreeSet<&String> = walks.iter().flat_map(|walk| &walk.namespaces).collect();
+        let found: BTreeSet<&String> = walks.iter().flat_map(|walk| &walk.namespaces).chain(namespaces).collect();
         let allowed = |namespace: &str| approved.as_ref().is_some_and(|approved| approved.allows_namespace(namespace));
         let fresh = found.into_iter().filter(|namespace| !allowed(namespace)).cloned();
         review.questions.extend(fresh.map(Question::Namespace));
@@ -165,7 +173,7 @@ impl Review {
             (None, None, Presence::Always) => return Ok(self.kept.push(entry.clone())),
             (None, _, _) if entry.optional => return Ok(self.kept.push(entry.clone())),
             (None, None, Presence::Never) => ItemQuestion::removed(entry),
-            (None, _, Presence::Sometimes) => ItemQuestion::sometimes(entry),
+            (None, _, Presence::Sometimes) => ItemQuestion::sometimes(entry, seen.absent_in_session()),
         };
         self.ask(question);
         Ok(())
@@ -190,26 +198,30 @@ struct Versions<'a> {
     walks: Vec<Option<&'a Item>>,
     /// In sessions.
     session: Vec<&'a Item>,
+    /// A session did not find it.
+    absent: bool,
 }
 
 impl<'a> Versions<'a> {
-    fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: &'a [Item]) -> Versions<'a> {
+    fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: Vec<&'a Item>, absent: bool) -> Versions<'a> {
         let find = |walk: &'a Catalog| match kind {
             Kind::Server => walk.server.as_ref(),
             Kind::Tool => walk.tools.get(name),
             Kind::Prompt => walk.prompts.get(name),
             Kind::Template => walk.templates.get(name),
         };
-        Versions {
-            walks: walks.iter().map(find).collect(),
-            session: session.iter().filter(|item| item.kind == kind && item.name == name).collect(),
-        }
+        Versions { walks: walks.iter().map(find).collect(), session, absent }
+    }
+
+    /// Every walk has found it, and a session has not.
+    fn absent_in_session(&self) -> bool {
+        self.absent && self.walks.iter().all(Option::is_some)
     }
 
     fn presence(&self) -> Presence {
         match self.walks.iter().flatten().count() {
             0 => Presence::Never,
-            count if count == self.walks.len() => Presence::Always,
+            count if count == self.walks.len() && !self.absent => Presence::Always,
             _ => Presence::Sometimes,
         }
     }

@@ -112,8 +112,9 @@ impl<'a> Comparison<'a> {
         let middle = list.elements().map(|element| offset_in(text, element)).find(|at| *at > text.len() / 2);
         let (first, second) = text.split_at(middle.unwrap_or(text.len()));
         let (first, second) = thread::scope(|scope| {
-            let second = thread::Builder::new()
-                .spawn_scoped(scope, || judge_all(approved, kind, text, text.len() - second.len(), &mut Scratch::default()));
+            let second = thread::Builder::new().spawn_scoped(scope, || {
+                judge_all(approved, kind, text, text.len() - second.len(), &mut Scratch::default())
+            });
             let first = judge_all(approved, kind, first, after_space(first, 1), &mut self.scratch);
             let second = second.map(|thread| thread.join());
             (first, second)
