@@ -34,6 +34,7 @@ const LEGACY: &str = "2025-11-25";
 /// Everything that servers are known to make their catalogs depend on.
 const ALL_CAPABILITIES: &str = concat!(
     r#"{"roots":{"listChanged":true},"sampling":{"tools":{},"context":{}},"elicitation":{"form":{},"url":{}},"#,
+    r#""tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}},"elicitation":{"create":{}}}},"#,
     r#""extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#,
 );
 
@@ -44,7 +45,7 @@ pub struct Client<'a> {
     pub name: &'a str,
     /// `clientInfo.version`.
     pub version: &'a str,
-    /// Whether roots, sampling, elicitation and interfaces made of HTML are declared: some servers offer more then.
+    /// Whether roots, sampling, elicitation, tasks and interfaces made of HTML are declared: some servers offer more then.
     pub all_capabilities: bool,
 }
 
