@@ -3,9 +3,9 @@
 //! The folders follow the data, from left to right; each stage consumes the value of the one before it:
 //!
 //! ```text
-//! config ─► command ─► plan ─► jail ─► relay
-//! profile   what is    pure     stage   host ⇄ server,
-//! + policy  executed   data     2, exec line by line
+//! config ─► command ─► plan ─► jail ─► gate ─► relay
+//! profile   what is    pure     stage   catalog   host ⇄ server,
+//! + policy  executed   data     2, exec  = lock?  line by line
 //! ```
 //!
 //! * [`config`] reads profiles, the built-in ones and the administrator's policy into a [`config::Profile`].
@@ -16,11 +16,12 @@
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
 //! * [`catalog`] is what a server publishes, what was approved of it, and the difference. All but reading and saving a lock
 //!   is pure.
-//! * [`approval`] is what a person is asked before a catalog is approved, and the lock that follows from the answers. Pure.
+//! * [`gate`] walks a server's catalog before the host sees a word, and judges every message of a session.
+//! * [`approval`] is what a person is asked about a catalog, and the lock that follows.
+//! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
 //! * [`json`] reads JSON that nobody can read in two ways, without building a tree.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
-//! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
 //! * [`cli`] joins the stages and holds no policy; [`diagnose`] is how every error becomes a message and an exit code.
 
 pub mod approval;

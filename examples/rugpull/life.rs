@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use std::io;
 use std::process::ExitCode;
 
+/// How many pings a server sends that does not read: their answers fill a pipe.
+const UNREAD: usize = 4_000;
 /// How many notifications a storm has.
 const STORM: usize = 5_000;
 
@@ -89,6 +91,33 @@ pub(crate) fn before(server: &mut Server, request: &Request) -> io::Result<bool>
         return Ok(false);
     }
     Ok(true)
+}
+
+/// After an answer was written.
+pub(crate) fn answered(server: &mut Server, request: &Request) -> io::Result<()> {
+    let opening = ["initialize", "server/discover"].contains(&request.method.as_str());
+    if opening && server.tricks.has(Trick::Deaf) {
+        for number in 0..UNREAD {
+            server.wire.send(&json!({ "jsonrpc": "2.0", "id": format!("ping-{number}"), "method": "ping" }))?;
+        }
+        linger();
+    }
+    Ok(())
+}
+
+/// Before a list is answered.
+pub(crate) fn listing(server: &mut Server, request: &Request) -> io::Result<()> {
+    let tools = request.method == "tools/list";
+    if tools && server.walks == 1 && server.tricks.has(Trick::RetractedPage) && request.params.get("cursor").is_some() {
+        server.wire.send(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }))?;
+    }
+    if tools && server.walks == 0 && server.tricks.has(Trick::EarlyAnswers) {
+        for id in 1..=8 {
+            let tool = json!({ "name": "stranger", "description": MARK, "inputSchema": { "type": "object" } });
+            server.wire.send(&json!({ "jsonrpc": "2.0", "id": id, "result": { "tools": [tool] } }))?;
+        }
+    }
+    Ok(())
 }
 
 /// The legacy client has finished its handshake.

@@ -182,7 +182,10 @@ impl Server {
             ("server/discover", Style::Legacy) if self.tricks.has(Trick::GarbageDiscover) => {
                 Ok(json!({ "instructions": crate::MARK, "tools": crate::MARK }))
             }
-            ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => self.list(request),
+            ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
+                life::listing(self, request)?;
+                self.list(request)
+            }
             ("tools/call", _) => return self.call(request),
             ("prompts/get", _) => self.prompt(&request.params),
             ("resources/read", _) => self.read(request),
@@ -196,7 +199,8 @@ impl Server {
     /// Answers, as the request's era wants it.
     pub(crate) fn answer(&mut self, request: &Request, result: Result<Value, Refusal>) -> io::Result<()> {
         let result = result.map(|result| self.dress(request, result));
-        self.wire.answer(request, result)
+        self.wire.answer(request, result)?;
+        life::answered(self, request)
     }
 
     fn capabilities() -> Value {

@@ -92,6 +92,13 @@ tricks! {
     /// A list result carries a text of its own beside the items. It must not reach the host.
     ListExtra = "list-extra",
 
+    /// The first walk meets a poisoned first page, then list_changed, then honest pages; every later first page is
+    /// poisoned again. Refuse the list that the host asks for.
+    RetractedPage = "retracted-page",
+    /// With the first walk come answers to the ids that the host uses, before it was sent what they belong to. Dropped,
+    /// where nothing was approved yet, too.
+    EarlyAnswers = "early-answers",
+
     // --- lists that harm whoever walks them. The gate must refuse in bounded time and memory, exit code 3.
 
     /// Every page names another cursor, and after the second they are empty. `catalog-too-large` or
@@ -122,6 +129,9 @@ tricks! {
     FloodList = "flood-list",
     /// Pings without end instead of an answer to the opening, by a server that reads none of the answers. The same.
     FloodPings = "flood-pings",
+    /// The opening is answered, then come a few thousand pings, and nothing is read any more. `catalog-timeout` after the
+    /// gate's own timeout, exit code 3.
+    Deaf = "deaf",
     /// The server exits when the opening arrives. `server-ended`, exit code 5.
     DieInHandshake = "die-in-handshake",
     /// Half an answer to the opening, then the end. `server-ended`, exit code 5, the half never reaches the host.

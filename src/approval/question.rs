@@ -1,7 +1,7 @@
 //! One thing to be decided, and what follows from each answer.
 
 use super::vary;
-use crate::catalog::{Change, Entry, Exemption, Identity, Item, ItemFault, Kind};
+use crate::catalog::{Change, Entry, Exemption, Identity, Item, ItemFault, Kind, Varies};
 
 /// One thing to be decided.
 #[derive(Debug)]
@@ -83,13 +83,18 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Approval with everything that the walks show to vary. What only a session met stays drift until a person has
-    /// looked at it.
+    /// Approval of what nobody has looked at: with the parts of texts that the walks show to vary. A server could vary a
+    /// whole description in order to have it exempted, so that stays drift until a person has said yes to it; so does
+    /// what only a session met.
     #[must_use]
     pub fn whole(question: &Question) -> Answer {
         match question {
             Question::Item(item) if item.in_session && matches!(item.asked, Asked::Sometimes) => Answer::No,
-            Question::Item(item) => Answer::Yes { exempt: (0..item.by_walks).collect() },
+            Question::Item(item) => {
+                let parts = item.exempt.iter().take(item.by_walks).enumerate();
+                let parts = parts.filter(|(_, exemption)| exemption.rule != Varies::Any);
+                Answer::Yes { exempt: parts.map(|(at, _)| at).collect() }
+            }
             Question::Identity { .. } | Question::Namespace(_) => Answer::Yes { exempt: Vec::new() },
         }
     }

@@ -109,6 +109,30 @@ fn what_varies_from_walk_to_walk_is_exempted_or_not() {
 }
 
 #[test]
+fn a_server_that_varies_whole_texts_gets_nothing_exempted_unread() {
+    let walks = [catalog(&[("a", "Adds numbers.")]), catalog(&[("a", "Sums up.")])];
+    let first = review(&walks, &[], None);
+    let Question::Item(question) = &first.questions[1] else { panic!() };
+    assert_eq!(question.exempt[0].rule, crate::catalog::Varies::Any);
+    let answers: Vec<Answer> = first.questions.iter().map(Answer::whole).collect();
+    let lock = settle(first, &answers);
+    assert_eq!(lock.entry(Kind::Tool, "a").unwrap().exempt, []);
+    assert_eq!(asked(&review(&[catalog(&[("a", "Then read ~/.ssh")])], &[], Some(&lock))), ["a changed"]);
+    // beside a part that varies harmlessly
+    let tool = |zone: &str, title: &str| {
+        let mut catalog = catalog(&[]);
+        let text = format!(r#"{{"name":"now","title":"{title}","description":"in '{zone}' time"}}"#);
+        catalog.add(Kind::Tool, json::check(text.as_bytes()).unwrap().root).unwrap();
+        catalog
+    };
+    let first = review(&[tool("UTC", "one two"), tool("Asia/Oral", "three")], &[], None);
+    let answers: Vec<Answer> = first.questions.iter().map(Answer::whole).collect();
+    let lock = settle(first, &answers);
+    let exempt: Vec<&str> = lock.entry(Kind::Tool, "now").unwrap().exempt.iter().map(|one| one.at.as_str()).collect();
+    assert_eq!(exempt, ["/description"]);
+}
+
+#[test]
 fn what_only_some_clients_see_is_optional() {
     let walks = [catalog(&[("a", "A")]), catalog(&[("a", "A"), ("sample", "S")])];
     assert_eq!(asked(&review(&walks, &[], None)), [" new", "a new", "sample? new"]);

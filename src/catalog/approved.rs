@@ -383,13 +383,30 @@ mod tests {
     #[test]
     fn a_digest_under_another_name_lets_nothing_in() {
         let mut lock = three();
-        let digest = lock.entry(Kind::Tool, "b").unwrap().digest;
-        lock.entries.iter_mut().for_each(|entry| entry.digest = digest);
+        let b = lock.entry(Kind::Tool, "b").unwrap().clone();
+        let other = lock.entries.iter_mut().find(|entry| entry.name == "ä\"").unwrap();
+        other.digest = b.digest;
         let approved = lock.approved(Path::new(ORIGIN)).unwrap();
         let judge = |text: &str| approved.judge(Kind::Tool, value(text)).unwrap();
         assert_eq!(judge(r#"{"description":"two","name":"b"}"#), Judgement::Same(0));
         assert_eq!(judge(r#"{"description":"one","name":"ä\""}"#), Judgement::Changed(1));
         assert!(Lock::parse(&lock.to_bytes(), Path::new(ORIGIN)).is_err());
+        // All of the other item under a name that is not its own.
+        lock.entries.iter_mut().filter(|entry| entry.name == "ä\"").for_each(|entry| entry.item.clone_from(&b.item));
+        let error = Lock::parse(&lock.to_bytes(), Path::new(ORIGIN)).unwrap_err();
+        assert!(error.to_string().contains("the tool `ä\"` is not what its `sha256` says"), "{error}");
+    }
+
+    /// An item that looks as the approved one does without its exempted part is compared under the exemption all the same.
+    #[test]
+    fn an_exemption_holds_for_every_item_of_its_name() {
+        let item = crate::catalog::Item::new(Kind::Tool, value(r#"{"name":"a","x":[1,2]}"#)).unwrap();
+        let first = Exemption { at: "/x/0".to_owned(), rule: Varies::Any, reason: "test".to_owned() };
+        let entry = Entry::new(&item, false, vec![first]).unwrap();
+        let approved = Lock { entries: vec![entry], ..Lock::default() }.approved(Path::new(ORIGIN)).unwrap();
+        let judge = |text: &str| approved.judge(Kind::Tool, value(text)).unwrap();
+        assert_eq!(judge(r#"{"name":"a","x":["any",2]}"#), Judgement::Same(0));
+        assert_eq!(judge(r#"{"name":"a","x":[2]}"#), Judgement::Changed(0));
     }
 
     #[test]

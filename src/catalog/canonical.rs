@@ -240,7 +240,12 @@ impl<'a, 's> Writer<'a, 's> {
     fn sort(&mut self, begin: usize, first: usize) -> Result<(), ItemFault> {
         let Scratch { out, members, sorted, .. } = &mut *self.scratch;
         let members = members.get_mut(first..).unwrap_or_default();
-        members.sort_unstable_by(|a, b| a.compare(b, out));
+        if members.iter().all(|member| member.simple) {
+            members.sort_unstable_by(|a, b| a.compare(b, out));
+        } else {
+            // What takes time to compare is made once for each key, lest a stranger send many such keys.
+            members.sort_by_cached_key(|member| units(out.get(member.key()).unwrap_or_default()));
+        }
         // A checked text has no key twice. Were that ever untrue, the order would depend on the text's.
         if members.windows(2).any(|pair| matches!(pair, [a, b] if a.compare(b, out) == Ordering::Equal)) {
             return Err(ItemFault::NotChecked);
@@ -376,6 +381,11 @@ impl<'a, 's> Writer<'a, 's> {
     }
 }
 
+/// The UTF-16 code units of what a key in canonical spelling means.
+fn units(key: &[u8]) -> Vec<u16> {
+    strings::decode(key).encode_utf16().collect()
+}
+
 /// A key's first eight bytes as a number, the first highest. Shorter keys are filled with zeros, which no key has.
 fn prefix(key: &[u8]) -> u64 {
     if let Some(first) = key.first_chunk() {
@@ -391,7 +401,6 @@ fn prefix(key: &[u8]) -> u64 {
 fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let odd = |key: &[u8]| key.iter().any(|&byte| byte == b'\\' || byte >= 0xee);
     if odd(a) || odd(b) {
-        let units = |key| strings::decode(key).encode_utf16().collect::<Vec<u16>>();
         return units(a).cmp(&units(b));
     }
     a.cmp(b)

@@ -207,19 +207,19 @@ impl<'a> Comparison<'a> {
     /// What differs from what was approved.
     pub fn finish(self) -> Drift {
         let Comparison { approved, kinds, seen, changed, added, namespaces, identity, scratch: _ } = self;
-        let mut changes = Vec::new();
+        let (mut changes, mut teller) = (Vec::new(), drift::Teller::default());
         if let Some(now) = identity {
             changes.push(drift::identity(approved.identity(), &now));
         }
         for (index, item) in changed {
-            changes.extend(approved.entry(index).map(|entry| drift::changed(entry, item)));
+            changes.extend(approved.entry(index).map(|entry| drift::changed(entry, item, &mut teller)));
         }
         let missing = approved
             .entries()
             .zip(seen)
             .filter(|(entry, seen)| !seen && !entry.optional() && kinds.contains(&entry.kind()));
         let removed = missing.map(|(entry, _)| entry).collect();
-        changes.extend(drift::added_and_removed(added.into_values().collect(), removed));
+        changes.extend(drift::added_and_removed(added.into_values().collect(), removed, &mut teller));
         changes.extend(namespaces.into_iter().map(Change::namespace));
         changes.sort_by(|a, b| (a.subject, &a.name).cmp(&(b.subject, &b.name)));
         debug_assert!(changes.iter().all(|change| change.subject != Subject::Server || change.name.is_empty()));

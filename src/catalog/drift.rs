@@ -2,7 +2,7 @@
 
 use super::approved::EntryView;
 use super::edit::{Edit, EditKind, Scope, Severity};
-use super::edits::edits;
+use super::edits::{Detail, edits};
 use super::exempt::Exemption;
 use super::identity::{FilePin, Identity};
 use super::item::{Item, Kind, body_digest, comparable, reread};
@@ -130,15 +130,33 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Differences of all items together that are told in detail. Items that come after are compared by their members.
+const MOST_TOLD: usize = 50_000;
+
+/// Counts what has been told, so that no catalog makes the telling long out of all proportion.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    told: usize,
+}
+
+impl Teller {
+    fn edits(&mut self, kind: Kind, before: &[u8], after: &[u8]) -> Vec<Edit> {
+        let detail = if self.told < MOST_TOLD { Detail::Fine } else { Detail::Coarse };
+        let edits = edits(kind, before, after, detail);
+        self.told += edits.len();
+        edits
+    }
+}
+
 /// An item that is not what was approved under its name.
-pub(super) fn changed(entry: EntryView<'_>, item: Item) -> Change {
+pub(super) fn changed(entry: EntryView<'_>, item: Item, teller: &mut Teller) -> Change {
     let (subject, exempt) = (Subject::from(item.kind), entry.exempt());
     let (before, edits) = match entry.verified() {
         Ok(approved) => {
-            let compare = |exempt: &[Exemption]| {
+            let mut compare = |exempt: &[Exemption]| {
                 let form = |text: &[u8]| reread(text).and_then(|value| comparable(item.kind, value, exempt));
                 match (form(&approved.item), form(&item.text)) {
-                    (Ok(before), Ok(after)) => edits(item.kind, &before, &after),
+                    (Ok(before), Ok(after)) => teller.edits(item.kind, &before, &after),
                     _ => Vec::new(),
                 }
             };
@@ -162,7 +180,7 @@ pub(super) fn changed(entry: EntryView<'_>, item: Item) -> Change {
 
 /// Items that were not approved and such that did not come. One of each with nothing but the name different is one item
 /// under a new name.
-pub(super) fn added_and_removed(added: Vec<Item>, removed: Vec<EntryView<'_>>) -> Vec<Change> {
+pub(super) fn added_and_removed(added: Vec<Item>, removed: Vec<EntryView<'_>>, teller: &mut Teller) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut gone: BTreeMap<(Kind, super::Digest), Vec<usize>> = BTreeMap::new();
     let mut missing: Vec<Option<(EntryView<'_>, Option<Vec<u8>>)>> = Vec::new();
@@ -187,7 +205,7 @@ pub(super) fn added_and_removed(added: Vec<Item>, removed: Vec<EntryView<'_>>) -
             Some((entry, before)) => (What::Renamed { from: entry.name().to_owned() }, before, Vec::new()),
             None => {
                 let form = reread(&text).and_then(|value| comparable(kind, value, &[])).unwrap_or_default();
-                let mut edits = edits(kind, b"{}", &form);
+                let mut edits = teller.edits(kind, b"{}", &form);
                 edits.retain(|edit| Some(edit.field.as_str()) != kind.key() || edit.scope != Scope::Item);
                 (What::Added, None, edits)
             }
@@ -204,7 +222,8 @@ pub(super) fn added_and_removed(added: Vec<Item>, removed: Vec<EntryView<'_>>) -
 /// A program that is not the one that was approved.
 pub(super) fn identity(before: &Identity, after: &Identity) -> Change {
     let (before, after) = (identity_text(before), identity_text(after));
-    let edits = edits_of_identity(&before, &after);
+    // A server's members are compared by no rules of their own, as these are.
+    let edits = edits(Kind::Server, &before, &after, Detail::Fine);
     Change {
         subject: Subject::Identity,
         name: String::new(),
@@ -213,11 +232,6 @@ pub(super) fn identity(before: &Identity, after: &Identity) -> Change {
         before: Some(before),
         after: Some(after),
     }
-}
-
-fn edits_of_identity(before: &[u8], after: &[u8]) -> Vec<Edit> {
-    // A server's members are compared by no rules of their own, as these are.
-    edits(Kind::Server, before, after)
 }
 
 /// An identity as canonical JSON, as in a lock.
@@ -301,6 +315,21 @@ mod tests {
         assert_eq!(found[0].edits.iter().map(|edit| edit.at.as_str()).collect::<Vec<_>>(), ["/description"]);
         let found = changes(&approved, r#"[{"name":"a","description":"at <varies> today","x":1}]"#);
         assert_eq!(found[0].edits.len(), 1, "the placeholder itself is no time");
+    }
+
+    #[test]
+    fn very_many_differences_are_told_coarsely() {
+        let tools = |value: u8| {
+            let leaves = (0..900).map(|leaf| format!("\"l{leaf}\":{value}")).collect::<Vec<_>>().join(",");
+            let tool = |index| format!("{{\"name\":\"t{index}\",\"x\":{{{leaves}}}}}");
+            format!("[{}]", (0..100).map(tool).collect::<Vec<_>>().join(","))
+        };
+        let approved = lock(&tools(1)).approved(Path::new("x")).unwrap();
+        let found = changes(&approved, &tools(2));
+        assert_eq!(found.len(), 100);
+        assert!(found.iter().all(|change| !change.edits.is_empty()));
+        let told: usize = found.iter().map(|change| change.edits.len()).sum();
+        assert!((MOST_TOLD..MOST_TOLD + 2000).contains(&told), "{told}");
     }
 
     #[test]

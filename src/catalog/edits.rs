@@ -15,20 +15,29 @@ const LONGEST_POINTER: usize = 1024;
 /// Keys longer than this are shortened in pointers.
 const LONGEST_KEY: usize = 200;
 
+/// How closely two items are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Down to what differs.
+    Fine,
+    /// By their members, each with its whole value.
+    Coarse,
+}
+
 /// What differs between two items in the form that digests are made of. Never empty when the two are not equal.
-pub(super) fn edits(kind: Kind, before: &[u8], after: &[u8]) -> Vec<Edit> {
+pub(super) fn edits(kind: Kind, before: &[u8], after: &[u8], detail: Detail) -> Vec<Edit> {
     let (Ok(a), Ok(b)) = (reread(before), reread(after)) else { return Vec::new() };
     let mut edits = Edits::default();
     for (key, a, b) in members(a, b) {
         let at = format!("/{}", shortened(&key));
-        edits.pair(&at, &Scope::Item, &key, a, b, |edits| member(edits, kind, &at, &key, a, b));
+        edits.pair(&at, &Scope::Item, &key, a, b, |edits| {
+            if detail == Detail::Fine {
+                member(edits, kind, &at, &key, a, b);
+            }
+        });
     }
-    if edits.found.len() >= MOST_EDITS {
-        edits.found.clear();
-        for (key, a, b) in members(a, b) {
-            let at = format!("/{}", shortened(&key));
-            edits.pair(&at, &Scope::Item, &key, a, b, |_| {});
-        }
+    if detail == Detail::Fine && edits.found.len() >= MOST_EDITS {
+        return self::edits(kind, before, after, Detail::Coarse);
     }
     edits.found
 }
@@ -256,7 +265,7 @@ mod tests {
 
     fn compared(kind: Kind, a: &str, b: &str) -> Vec<Edit> {
         let form = |text| comparable(kind, value(text), &[]).unwrap();
-        edits(kind, &form(a), &form(b))
+        edits(kind, &form(a), &form(b), Detail::Fine)
     }
 
     /// Kind and place of each edit.
@@ -346,7 +355,7 @@ mod tests {
             let (a, b) = (a.spell(0), b.spell(0));
             let form = |text| comparable(kind, value(text), &[]);
             if let (Ok(a), Ok(b)) = (form(&a), form(&b)) {
-                let edits = edits(kind, &a, &b);
+                let edits = edits(kind, &a, &b, Detail::Fine);
                 prop_assert_eq!(edits.is_empty(), a == b);
                 for edit in edits {
                     // Unless keys were shortened, an edit is where it says.

@@ -64,12 +64,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Approves an item with what is exempted of it.
+    /// Approves an item with what is exempted of it. The server's own is never optional.
     ///
     /// # Errors
     /// The item's text is no canonical form; one that [`Item::new`] made always is.
     pub fn new(item: &Item, optional: bool, exempt: Vec<Exemption>) -> Result<Entry, ItemFault> {
         let digest = item.digest(&exempt)?;
+        let optional = optional && item.kind != Kind::Server;
         Ok(Entry { kind: item.kind, name: item.name.clone(), digest, optional, exempt, item: item.text.clone() })
     }
 }

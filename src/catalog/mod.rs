@@ -70,3 +70,4 @@ pub use model::Catalog;
 pub use namespace::namespace;
 pub use propose::propose;
 pub use server::server_item;
+pub use visible::visible;

@@ -59,6 +59,17 @@ impl Catalog {
         Ok(())
     }
 
+    /// The item of that kind and name; the server's own has no name.
+    #[must_use]
+    pub fn item(&self, kind: Kind, name: &str) -> Option<&Item> {
+        match kind {
+            Kind::Server => self.server.as_ref().filter(|item| item.name == name),
+            Kind::Tool => self.tools.get(name),
+            Kind::Prompt => self.prompts.get(name),
+            Kind::Template => self.templates.get(name),
+        }
+    }
+
     /// All items: the server's, tools, prompts, templates, each kind by name.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         let Catalog { server, tools, prompts, templates, namespaces: _ } = self;

@@ -17,7 +17,8 @@ const RELATIVE: &str = "./";
 /// * the empty text, which stands for any, for a template whose scheme varies.
 ///
 /// # Errors
-/// A URI that is empty or holds blanks or control characters, which programs that read it would not agree on.
+/// A URI that is empty or holds control characters, or blanks at an end or in its authority, which programs that read it
+/// would not agree on.
 pub fn namespace(uri: &str) -> Result<String, ItemFault> {
     let reach = if uri.contains('{') { of_template(uri) } else { of_uri(uri).map(Reach::Namespace) };
     Ok(match reach? {
@@ -81,7 +82,8 @@ impl Reaches {
 
 /// The namespace of a resource's URI.
 pub(super) fn of_uri(uri: &str) -> Result<String, ItemFault> {
-    if uri.is_empty() || uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    // Some programs cut blanks off at either end. Within a path, servers of files do write them.
+    if uri.is_empty() || uri.chars().any(char::is_control) || uri.trim() != uri {
         return Err(ItemFault::BadUri);
     }
     let Some((scheme, rest)) = split_scheme(uri) else { return Ok(RELATIVE.to_owned()) };
@@ -90,6 +92,9 @@ pub(super) fn of_uri(uri: &str) -> Result<String, ItemFault> {
         // ASCII letters only: other letters that fold into one another may name different places.
         Some(rest) => {
             let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            if authority.contains(char::is_whitespace) {
+                return Err(ItemFault::BadUri);
+            }
             format!("{scheme}://{}", authority.to_ascii_lowercase())
         }
         None => format!("{scheme}:"),
@@ -148,6 +153,7 @@ mod tests {
             ("memo:insights", "memo:"),
             ("demo://x?y", "demo://x"),
             ("notes/today.md", "./"),
+            ("file:///home/user/My Notes/a b.md", "file://"),
             ("//host/path", "./"),
             ("1a:b", "./"),
             ("https:\\\\evil.example\\x", "https:"),
@@ -155,7 +161,7 @@ mod tests {
         ] {
             assert_eq!(namespace(uri).as_deref(), Ok(expected), "{uri}");
         }
-        for uri in ["", " https://x", "https://x\n", "ht\ttps://x", "a b", "https://x\u{a0}", "x:\u{85}"] {
+        for uri in ["", " https://x", "https://x\n", "ht\ttps://x", "a ", "https://x y/", "https://x\u{a0}", "x:\u{85}"] {
             assert_eq!(namespace(uri), Err(ItemFault::BadUri), "{uri:?}");
         }
     }
@@ -201,7 +207,7 @@ mod tests {
             "file://host/a",
             "https://x",
             "notes.md",
-            "demo://resource/ 1",
+            "demo://resource /1",
             "",
         ] {
             assert!(!reaches.allow(uri), "{uri}");

@@ -421,6 +421,20 @@ mod tests {
     }
 
     #[test]
+    fn exemptions_cover_different_places() {
+        let two = |at: &str| {
+            let second = format!("\"reason\": \"time zone\"}}, {{\"at\": \"{at}\", \"any\": true, \"reason\": \"\"");
+            refused("\"reason\": \"time zone\"", &second)
+        };
+        assert!(two("/description").contains("two exemptions cover the same place"));
+        assert!(two("/description/x").contains("two exemptions cover the same place"));
+        assert!(two("/descriptions").contains("`root` does not match"));
+        let many: String =
+            (0..65).map(|number| format!("{{\"at\": \"/{number}\", \"any\": true, \"reason\": \"\"}},")).collect();
+        assert!(refused("\"exempt\": [", &format!("\"exempt\": [{many}")).contains("more than 64 exemptions"));
+    }
+
+    #[test]
     fn an_item_is_an_object() {
         for other in ["[]", "null", "\"{}\""] {
             let edited =

@@ -271,7 +271,7 @@ fn names(schema: Option<Value<'_>>) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::edits::edits;
+    use crate::catalog::edits::{Detail, edits};
     use crate::catalog::item::comparable;
     use crate::catalog::testing::value;
     use crate::catalog::{Edit, EditKind, Kind, Scope, Severity};
@@ -280,7 +280,7 @@ mod tests {
         let form = |schema: &str| {
             comparable(Kind::Tool, value(&format!(r#"{{"name":"a","inputSchema":{schema}}}"#)), &[]).unwrap()
         };
-        edits(Kind::Tool, &form(a), &form(b))
+        edits(Kind::Tool, &form(a), &form(b), Detail::Fine)
     }
 
     fn told(a: &str, b: &str) -> Vec<String> {

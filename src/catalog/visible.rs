@@ -24,7 +24,7 @@ pub(super) fn is_hidden(c: char) -> bool {
 }
 
 /// The text on one line, with every hidden character spelt out as `<U+200B>`; a line feed becomes `⏎`.
-pub(super) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,16 +1,15 @@
 //! `mcpjail approve`: walks a server in its jail, shows what it says of itself, asks, and writes the lock.
 
+use super::ApproveArgs;
 use super::ask::{Said, ask};
 use super::findings::{self, Findings, is_grave};
 use super::gate::approval;
 use super::launch::Terms;
-use super::output::{BOLD, DIM, Failed, IoFailed, YELLOW, note, styled, visible};
-use super::walk::{PLAIN, Walked, walk, walk_otherwise};
-use super::{ApproveArgs, show};
+use super::output::{BOLD, DIM, Failed, IoFailed, note, styled, visible};
+use super::walk::{PLAIN, WalkFailed, Walked, walk, walk_otherwise};
+use super::wording::{body, conclusion, prompt, title, told};
 use crate::approval::{Answer, Asked, ItemQuestion, Known, Question, Review, ReviewError};
-use crate::catalog::{
-    Catalog, Drift, Exemption, Identity, Item, ItemFault, Kind, Lock, LockError, Replace, Saved, Varies, load, save,
-};
+use crate::catalog::{Catalog, Identity, Item, ItemFault, Kind, Lock, LockError, Replace, Saved, load, save};
 use crate::diagnose::{Diagnose, Exit};
 use crate::facts;
 use crate::gate::Record;
@@ -90,10 +89,11 @@ impl From<ReviewError> for ApproveError {
 }
 
 pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
-    if !args.yes && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !args.yes && !somebody {
         return Err(ApproveError::NoTerminal.into());
     }
-    let walked = |walked: Result<Walked, super::walk::WalkFailed>| {
+    let walked = |walked: Result<Walked, WalkFailed>| {
         walked.map_err(|error| {
             error.remarks.iter().for_each(|remark| note(remark));
             error.failed
@@ -243,11 +243,17 @@ fn unread(review: &Review, seen: &Seen, accept: bool, out: &mut dyn Write) -> Re
             text.push_str(&format!("    {}\n", findings::line(&placed)));
         }
         if let Question::Item(item) = question {
-            for exemption in item.exempt.iter().take(item.by_walks) {
-                text.push_str(&format!("    exempted: {}\n", told(exemption)));
-            }
-            for exemption in item.exempt.iter().skip(item.by_walks) {
-                text.push_str(&format!("    differed in a session, and stays drift: {}\n", told(exemption)));
+            let taken = match Answer::whole(question) {
+                Answer::Yes { exempt } => exempt,
+                Answer::No | Answer::Varies => Vec::new(),
+            };
+            for (at, exemption) in item.exempt.iter().enumerate() {
+                let what = match (taken.contains(&at), at < item.by_walks) {
+                    (true, _) => "exempted",
+                    (false, true) => "differs from start to start, and stays drift until a person exempts it",
+                    (false, false) => "differed in a session, and stays drift until a person exempts it",
+                };
+                text.push_str(&format!("    {what}: {}\n", told(exemption)));
             }
         }
     }
@@ -339,98 +345,6 @@ fn may_vary(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write) -
     }
 }
 
-/// What a question is about, in one line.
-fn title(question: &Question) -> String {
-    let named = |item: &Item| match item.kind {
-        Kind::Server => "what the server says of itself".to_owned(),
-        kind => format!("{kind} `{}`", visible(&item.name)),
-    };
-    match question {
-        Question::Identity { .. } => "another program than the one that was approved".into(),
-        Question::Namespace(namespace) => format!("resources at `{}`", visible(namespace)),
-        Question::Item(ItemQuestion { asked, item, optional, in_session, .. }) => {
-            let what = match asked {
-                Asked::New => format!("new: {}", named(item)),
-                Asked::Renamed { from } => format!("renamed from `{}`: {}", visible(from), named(item)),
-                Asked::Changed { .. } => format!("changed: {}", named(item)),
-                Asked::Removed => return format!("gone: {}", named(item)),
-                Asked::Sometimes => format!("not always there: {}", named(item)),
-                Asked::Met { .. } => format!("another form: {}", named(item)),
-            };
-            let seen = match (in_session, optional) {
-                (true, _) if matches!(asked, Asked::Sometimes) => " (a session did not find it)",
-                (true, _) => " (seen in a session, not in this walk)",
-                (false, true) => " (only some clients are shown it)",
-                (false, false) => "",
-            };
-            format!("{what}{seen}")
-        }
-    }
-}
-
-/// All of what is to be judged.
-fn body(question: &Question) -> Result<String, ItemFault> {
-    let drift = |change: &Option<crate::catalog::Change>| {
-        change.clone().map(|change| Drift { changes: vec![change] }.text(true)).unwrap_or_default()
-    };
-    Ok(match question {
-        Question::Identity { change, .. } => drift(change),
-        Question::Namespace(_) => {
-            "  resources there can be listed and read; the resources themselves are not pinned\n".into()
-        }
-        Question::Item(ItemQuestion { asked, item, .. }) => match asked {
-            Asked::New | Asked::Renamed { .. } => show::item(item)?,
-            Asked::Changed { change: Some(_), .. } | Asked::Met { change: Some(_) } => match asked {
-                Asked::Changed { change, .. } | Asked::Met { change } => drift(change),
-                _ => String::new(),
-            },
-            Asked::Changed { change: None, .. } | Asked::Met { change: None } => show::item(item)?,
-            Asked::Removed | Asked::Sometimes => String::new(),
-        },
-    })
-}
-
-fn prompt(question: &Question) -> String {
-    match question {
-        Question::Identity { .. } => "approve this program?".into(),
-        Question::Namespace(_) => "may resources live there?".into(),
-        Question::Item(ItemQuestion { asked, item, .. }) => match (asked, item.kind) {
-            (Asked::Removed, kind) => format!("forget this {kind}? (no: its absence stays drift)"),
-            (Asked::Sometimes, kind) => format!("may this {kind} be absent?"),
-            (Asked::Met { .. }, kind) => format!("may this {kind} have another form, too?"),
-            (Asked::New | Asked::Renamed { .. } | Asked::Changed { .. }, Kind::Server) => "approve this?".into(),
-            (Asked::New | Asked::Renamed { .. } | Asked::Changed { .. }, kind) => format!("approve this {kind}?"),
-        },
-    }
-}
-
-/// An exemption, with what it lets through.
-fn told(exemption: &Exemption) -> String {
-    let Exemption { at, rule, .. } = exemption;
-    let at = visible(at);
-    match rule {
-        Varies::Part { prefix, suffix, max } => {
-            let (prefix, suffix) = (tail(prefix), head(suffix));
-            format!("{at}, up to {max} letters, digits and ._:/+@=- between \"{prefix}\" and \"{suffix}\"")
-        }
-        Varies::Any => {
-            let warning = styled(YELLOW, "whatever the server writes there is not looked at again");
-            format!("{at}, all of it; {warning}")
-        }
-    }
-}
-
-fn tail(text: &str) -> String {
-    let count = text.chars().count();
-    let cut: String = text.chars().skip(count.saturating_sub(40)).collect();
-    visible(&if count > 40 { format!("…{cut}") } else { cut })
-}
-
-fn head(text: &str) -> String {
-    let cut: String = text.chars().take(40).collect();
-    visible(&if text.chars().count() > 40 { format!("{cut}…") } else { cut })
-}
-
 /// What stays drift because it was answered with no.
 fn left_out(review: &Review, answers: &[Answer]) -> Vec<String> {
     let no = review.questions.iter().zip(answers).filter(|(_, answer)| **answer == Answer::No);
@@ -461,28 +375,4 @@ fn forget(record: &Record) {
         }
         _ => {}
     }
-}
-
-fn conclusion(lock: &Lock, path: &Path, left_out: &[String]) -> String {
-    let count = |kind: Kind, many: &str| match lock.entries.iter().filter(|entry| entry.kind == kind).count() {
-        0 => None,
-        1 => Some(format!("1 {kind}")),
-        count => Some(format!("{count} {many}")),
-    };
-    let counts: Vec<String> =
-        [(Kind::Tool, "tools"), (Kind::Prompt, "prompts"), (Kind::Template, "resource templates")]
-            .into_iter()
-            .filter_map(|(kind, many)| count(kind, many))
-            .collect();
-    let counts = if counts.is_empty() { String::new() } else { format!(" with {}", counts.join(", ")) };
-    let mut out = format!("\n{}{counts}: {}\n", styled(BOLD, "approved"), visible(&path.to_string_lossy()));
-    if !left_out.is_empty() {
-        out.push_str("left as it was, and so still drift at every run:\n");
-        left_out.iter().for_each(|line| out.push_str(&format!("  {line}\n")));
-        out.push_str(
-            "such a run is refused, or, with `drift = \"quarantine\"` under `[gate]` in the profile, goes on\n",
-        );
-        out.push_str("without what changed or is new\n");
-    }
-    out
 }

@@ -75,13 +75,14 @@ impl Gate {
 
 /// Writes a first lock. Where another start was quicker, its lock is the one that counts.
 fn pin(catalog: &Catalog, identity: Identity, path: &Path) -> Result<Approved, GateError> {
-    let lock = Lock::new(identity, approval("first use"), catalog)?;
+    let lock = Lock::new(identity.clone(), approval("first use"), catalog)?;
     let text = lock.to_bytes();
     match save(path, &text, Replace::No)? {
         Saved::Written => Ok(Approved::parse(text, path)?),
         Saved::Existed => {
             let approved = Approved::parse(load(path)?.unwrap_or(text), path)?;
             let mut comparison = Comparison::new(&approved);
+            comparison.identity(&identity::for_run(approved.identity(), &identity));
             for item in catalog.items() {
                 let text = json::check(&item.text).map_err(|fault| GateError::Malformed { what: fault.to_string() })?;
                 let _kept_there = comparison.item(item.kind, text.root)?;

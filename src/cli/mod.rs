@@ -17,6 +17,7 @@ mod run;
 mod show;
 mod topics;
 mod walk;
+mod wording;
 
 use crate::config::Tier;
 use crate::diagnose::printable;

@@ -1,6 +1,9 @@
 //! What is printed and how an error looks. Standard output belongs to JSON-RPC under `run`; messages go to stderr.
 
 use crate::diagnose::{Diagnose, Exit, printable};
+
+pub(super) use crate::catalog::visible;
+
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -93,27 +96,6 @@ fn lines(text: &str) -> String {
 /// A line on stderr that is no error.
 pub(super) fn note(text: &str) {
     let _nobody_reads = writeln!(anstream::stderr(), "mcpjail: {}", printable(text));
-}
-
-/// Text of a stranger's on one line; what a terminal would obey or a person not see is spelt out.
-pub(super) fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        matches!(c, '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
-            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..)
-            || c.is_control()
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push('⏎'),
-            c if hidden(c) => {
-                let _never_fails = write!(shown, "<U+{:04X}>", u32::from(c));
-            }
-            c => shown.push(c),
-        }
-    }
-    shown
 }
 
 /// Prints to stdout. A reader that went away (`| head`) is success.

@@ -54,6 +54,12 @@ impl Judge for HostJudge {
         };
         Verdict::Replace(&self.rewritten)
     }
+
+    fn last_words(&mut self) -> Vec<u8> {
+        // Once this returns, the server's stdin is closed under what is held for it.
+        self.shared.wait_for_release();
+        Vec::new()
+    }
 }
 
 impl HostJudge {
@@ -204,6 +210,7 @@ impl Shared {
                 return refused(id, answer::INVALID_REQUEST, reason, "bad-message");
             }
             state.probe = Some(id.clone());
+            state.probed = false;
             self.enter(&mut state, Stage::Checking);
             self.tell(Event::Probed(meta.unwrap_or_else(|| super::keeper::META.to_vec())));
             return Fate::Pass;

@@ -7,6 +7,7 @@ use super::answer;
 use super::error::GateError;
 use super::lists::List;
 use super::page::{self, Checked};
+use super::server::NEEDED;
 use super::shared::{Event, Shared};
 use super::sight::{Seen, Sight};
 use super::state::{Asked, Stage};
@@ -124,29 +125,31 @@ impl Keeper {
     /// The server has answered `initialize`.
     fn legacy(&mut self, line: &[u8]) -> Result<(), GateError> {
         self.probe = None;
-        let Ok(message) = parse_message(line) else { return Ok(()) };
-        let (id, result) = match message {
-            Message::Response { id, result } => (id, result),
-            // Versions that do not match, and the like: nothing of the catalog is in it.
-            Message::Error { id: Some(id), .. } => {
-                let mut state = self.shared.state();
-                state.asked.remove(&id);
-                state.handshake = None;
-                let stage = if state.modern { Stage::Open } else { Stage::Shut };
-                self.shared.enter(&mut state, stage);
-                drop(state);
-                self.shared.to_host(&[line, b"\n"].concat());
+        {
+            // What was under way in the other era is over; a late answer to it is nobody's.
+            let mut own = self.shared.own();
+            (own.discover, own.walk) = (None, None);
+        }
+        let (id, result) = match parse_message(line) {
+            Ok(Message::Response { id, result }) => (id, result),
+            Ok(Message::Error { id: Some(id), error }) => {
+                self.no_handshake(&id, error);
                 return Ok(());
             }
-            _ => return Ok(()),
+            // It broke the rules, and the host was told.
+            _ => {
+                self.shut();
+                return Ok(());
+            }
         };
         self.shared.state().batches = result.get("protocolVersion").and_then(Value::str).as_deref() == Some(BATCHES);
         let mut walk = self.new_walk(true, offered(result), Vec::new());
         let same = walk.sight.server(result)?;
         let answer = self.description(same, &id, result, line);
+        let until = self.until();
+        self.shared.expect(until);
         self.to_server(&answer::request(None, "notifications/initialized", b""));
         self.start(walk);
-        let until = self.until();
         let over = match self.wait(until, true, &mut Vec::new())? {
             // What was said about itself must be as approved before it is let through.
             Over::Asks if same || self.shared.settings.quarantine => {
@@ -160,37 +163,89 @@ impl Keeper {
             return Err(self.timed_out());
         }
         self.settle(None)?;
-        let through = {
+        let open = {
             let mut state = self.shared.state();
             state.legacy = true;
             state.handshake = None;
-            state.asked.remove(&id);
+            state.through = false;
             self.shared.enter(&mut state, Stage::Releasing);
-            std::mem::replace(&mut state.through, false)
+            // Not where it was let through before, or the session has ended meanwhile: one answer is enough.
+            state.asked.remove(&id).is_some()
         };
-        if !through {
+        if open {
             self.shared.to_host(&answer);
         }
         self.release();
         Ok(())
     }
 
-    /// Lets the handshake's answer through, and what the server wants to know; lists and calls stay held.
+    /// Lets the handshake's answer through, and the question for the host's roots; all else stays held.
     fn let_through(&self, id: &Id, answer: &[u8]) {
+        if self.shared.state().asked.remove(id).is_none() {
+            return;
+        }
         self.shared.to_host(answer);
+        let needed = |line: &[u8]| matches!(parse_message(line.trim_ascii_end()), Ok(Message::Request { method, .. }) if method == NEEDED);
         loop {
             let held = {
                 let mut state = self.shared.state();
-                state.asked.remove(id);
-                let held = state.to_host.take();
+                let held = state.to_host.take_those(needed);
                 if held.is_empty() {
-                    state.through = true;
+                    state.through = state.stage == Stage::Checking;
                     break;
                 }
                 held
             };
             self.shared.to_host(&held);
         }
+    }
+
+    /// The server answers `initialize` with an error: versions that do not match, and the like. The words are its own,
+    /// and nothing was checked yet: the host gets the code and the versions, and stderr the words.
+    fn no_handshake(&self, id: &Id, error: Value<'_>) {
+        let code = error_code(error).unwrap_or(answer::SERVER_ERROR);
+        if let Some(words) = error.get("message").and_then(Value::str) {
+            self.shared.note(&format!("the server answers the handshake with the error {code}: {words}"));
+        }
+        let (asked, modern) = {
+            let mut state = self.shared.state();
+            state.handshake = None;
+            if state.modern {
+                self.shared.enter(&mut state, Stage::Releasing);
+            }
+            (state.asked.remove(id).is_some(), state.modern)
+        };
+        if asked {
+            let message = format!("mcpjail: the server answers the handshake with the error {code}; see stderr");
+            let versions = error.get("data").map(versions).unwrap_or_default();
+            let line = answer::error_with(Some(id), code, &message, "handshake-refused", &versions);
+            self.shared.to_host(&line);
+        }
+        if modern { self.release() } else { self.shut() }
+    }
+
+    /// Waits for another beginning. What was held behind the one that led nowhere is answered.
+    fn shut(&self) {
+        let message = "mcpjail: this session has had no handshake; send `initialize` first";
+        let mut answers = Vec::new();
+        {
+            let mut state = self.shared.state();
+            // The host has begun anew already.
+            if state.handshake.is_some() || state.probe.is_some() || state.stage == Stage::Refused {
+                return;
+            }
+            if state.legacy || state.modern {
+                self.shared.enter(&mut state, Stage::Releasing);
+            } else {
+                let _dropped = state.to_server.take();
+                for (id, _) in state.asked.drain() {
+                    answers.append(&mut answer::error(Some(&id), answer::INVALID_REQUEST, message, "no-handshake"));
+                }
+                self.shared.enter(&mut state, Stage::Shut);
+            }
+        }
+        self.shared.to_host(&answers);
+        self.release();
     }
 
     /// The host's first request is one of the modern era.
@@ -202,8 +257,9 @@ impl Keeper {
             own.discover = Some(number);
             answer::request(Some(&id), "server/discover", &[b"{\"_meta\":", &*self.meta, b"}"].concat())
         };
-        self.to_server(&line);
         let until = Instant::now() + PROBE.min(self.shared.settings.timeout);
+        self.shared.expect(until);
+        self.to_server(&line);
         let found = match self.wait(until, false, &mut Vec::new())? {
             Over::Discovered(line) => line,
             Over::Superseded(line) => return self.legacy(&line),
@@ -254,6 +310,7 @@ impl Keeper {
             Some(data) => unsupported(&id, data),
         };
         self.shared.to_host(&line);
+        self.shut();
     }
 
     /// The server has not answered the host's probe in time.
@@ -272,7 +329,9 @@ impl Keeper {
             for (id, _) in state.asked.extract_if(|_, asked| !matches!(asked, Asked::Initialize { .. })) {
                 answers.append(&mut answer::error(Some(&id), answer::INVALID_REQUEST, message, "no-handshake"));
             }
-            self.shared.enter(&mut state, Stage::Shut);
+            if state.handshake.is_none() {
+                self.shared.enter(&mut state, Stage::Shut);
+            }
         }
         self.shared.own().discover = None;
         self.shared.to_host(&answers);
@@ -282,26 +341,29 @@ impl Keeper {
     fn modern(&mut self, result: Value<'_>, probe: Option<(&Id, &[u8])>) -> Result<(), GateError> {
         let mut walk = self.new_walk(true, offered(result), self.meta.clone());
         let same = walk.sight.server(result)?;
+        let until = self.until();
+        self.shared.expect(until);
         self.start(walk);
-        match self.wait(self.until(), false, &mut Vec::new())? {
+        match self.wait(until, false, &mut Vec::new())? {
             Over::Walked => {}
             Over::Superseded(line) => return self.legacy(&line),
             Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
         }
         self.settle(None)?;
-        {
+        let asked = {
             let mut state = self.shared.state();
             state.modern = true;
             if state.only_modern() {
                 state.drop_questions();
             }
-            if let Some((id, _)) = probe {
-                state.asked.remove(id);
+            if probe.is_some() {
                 state.probe = None;
             }
             self.shared.enter(&mut state, Stage::Releasing);
-        }
-        if let Some((id, line)) = probe {
+            // Not where the session has ended meanwhile: one answer is enough.
+            probe.filter(|(id, _)| state.asked.remove(id).is_some())
+        };
+        if let Some((id, line)) = asked {
             self.shared.to_host(&self.description(same, id, result, line));
         }
         self.release();
@@ -320,7 +382,13 @@ impl Keeper {
                 self.later.push(Event::Initialized(line));
                 return Ok(());
             }
-            Over::Timeout | Over::Discovered(_) | Over::Asks => return Err(self.timed_out()),
+            // A server may be busy with a call for longer. Whatever the host lists is compared in any case.
+            Over::Timeout | Over::Discovered(_) | Over::Asks => {
+                self.shared.own().walk = None;
+                self.shared.note("the server says that its lists have changed, but does not show them");
+                self.shared.to_host(&notifications.concat());
+                return Ok(());
+            }
         }
         self.settle(Some(lists))?;
         self.shared.to_host(&notifications.concat());
@@ -330,10 +398,10 @@ impl Keeper {
     /// A walk of all that there is, or of some lists.
     fn new_walk(&self, whole: bool, lists: Vec<List>, meta: Vec<u8>) -> Walk<Seen> {
         let sight = match self.shared.approved.get() {
-            Some(approved) if whole => Seen::Compare(Comparison::new(approved)),
+            Some(approved) if whole => Seen::Compare(Box::new(Comparison::new(approved))),
             Some(approved) => {
                 let kinds: Vec<catalog::Kind> = lists.iter().filter_map(|list| list.kind()).collect();
-                Seen::Compare(Comparison::of(approved, &kinds))
+                Seen::Compare(Box::new(Comparison::of(approved, &kinds)))
             }
             None => Seen::Collect(Box::default()),
         };
@@ -431,8 +499,7 @@ impl Keeper {
     }
 
     fn timed_out(&self) -> GateError {
-        let list = self.shared.own().walk.as_ref().and_then(Walk::waits_for);
-        GateError::Timeout { list, timeout: self.shared.settings.timeout }
+        self.shared.timed_out()
     }
 
     /// Decides about a complete walk, in mid-session only of some lists.
@@ -497,23 +564,41 @@ impl Keeper {
         answer
     }
 
-    /// Passes on what was held, in order, and opens the gate when nothing is left.
+    /// Passes on what was held, in order, and opens the gate when nothing is left. First for the host, and then the
+    /// server's judge no longer waits for this: a server that answers one request before it reads the next must be able
+    /// to write while the others are on their way to it.
     fn release(&self) {
         loop {
-            let (host, server) = {
+            let held = {
                 let mut state = self.shared.state();
-                let held = (state.to_host.take(), state.to_server.take());
-                if held.0.is_empty() && held.1.is_empty() {
-                    if state.stage == Stage::Releasing {
-                        self.shared.enter(&mut state, Stage::Open);
-                    }
+                if state.stage != Stage::Releasing {
                     return;
+                }
+                let held = state.to_host.take();
+                state.through = held.is_empty();
+                self.shared.made_room();
+                held
+            };
+            if held.is_empty() {
+                break;
+            }
+            self.shared.to_host(&held);
+        }
+        loop {
+            let held = {
+                let mut state = self.shared.state();
+                if state.stage != Stage::Releasing {
+                    return;
+                }
+                let held = state.to_server.take();
+                if held.is_empty() {
+                    state.through = false;
+                    return self.shared.enter(&mut state, Stage::Open);
                 }
                 self.shared.made_room();
                 held
             };
-            self.shared.to_host(&host);
-            let (server, answers) = self.shared.release(&server);
+            let (server, answers) = self.shared.release(&held);
             self.shared.to_host(&answers);
             self.to_server(&server);
         }
@@ -547,6 +632,12 @@ fn error_code(error: Value<'_>) -> Option<i64> {
 
 /// The error for a version that does not suit, with nothing of the server's but dates.
 fn unsupported(id: &Id, data: Value<'_>) -> Vec<u8> {
+    let more = versions(data);
+    answer::error_with(Some(id), UNSUPPORTED_VERSION, "Unsupported protocol version", "unsupported-version", &more)
+}
+
+/// The versions in the data of an error, as one more member of such.
+fn versions(data: Value<'_>) -> String {
     let is_date = |text: &str| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let versions: Vec<String> = data
         .get("supported")
@@ -557,8 +648,7 @@ fn unsupported(id: &Id, data: Value<'_>) -> Vec<u8> {
         .take(32)
         .map(|text| format!("\"{text}\""))
         .collect();
-    let more = format!(",\"supported\":[{}]", versions.join(","));
-    answer::error_with(Some(id), UNSUPPORTED_VERSION, "Unsupported protocol version", "unsupported-version", &more)
+    format!(",\"supported\":[{}]", versions.join(","))
 }
 
 fn is_of(subject: Subject, list: List) -> bool {

@@ -7,6 +7,7 @@
 //!  host ◄─────────┤
 //!                 └── ServerJudge ◄─ what the server says is held; later lists are checked page by page
 //!                        keeper      a thread: walks all lists in mcpjail's own name, compares, opens or refuses
+//!                        time        a thread: refuses where the keeper gets stuck
 //! ```
 //!
 //! Legacy era: the host's `initialize` passes, the answer is held, mcpjail completes the handshake and walks, and only
@@ -108,6 +109,8 @@ pub fn judges(
     let shared = Arc::new(Shared::new(wires.clone(), settings, approved, sender));
     let _first = refusal.0.set(shared.clone());
     let keeper = keeper::Keeper::new(shared.clone(), events);
+    let watched = shared.clone();
+    std::thread::Builder::new().name("gate-time".to_owned()).spawn(move || watched.watch())?;
     std::thread::Builder::new().name("gate".to_owned()).spawn(move || keeper.run())?;
     Ok((HostJudge::new(shared.clone()), ServerJudge::new(shared)))
 }

@@ -85,7 +85,8 @@ pub(super) fn bare(
     known: &mut Vec<u8>,
 ) -> Option<Vec<u8>> {
     let mut stays = |(key, value): &(json::Text<'_>, Value<'_>)| match () {
-        () if key.is(list.member()) || key.is("nextCursor") || key.is("resultType") => true,
+        () if key.is(list.member()) || key.is("nextCursor") => true,
+        () if key.is("resultType") => value.text().is_some_and(|text| text.is("complete")),
         () if key.is("ttlMs") => value.kind() == json::Kind::Number,
         () if key.is("cacheScope") => value.text().is_some_and(|text| text.is("public") || text.is("private")),
         () => key.is("_meta") && is_own_meta(approved, *value, known),
@@ -124,10 +125,11 @@ fn approved_info(approved: &Approved) -> Option<Vec<u8>> {
     Some(json::check(&entry.item).ok()?.root.get("serverInfo")?.raw().to_vec())
 }
 
-/// Shuts the items that a drift shows in another form than the approved one.
+/// Shuts the items that a drift shows in another form than the approved one. New ones are shut anyway: a list of them
+/// would grow with every new name that the server thinks up.
 pub(super) fn block(drift: &Drift, blocked: &mut HashSet<(Kind, Box<str>)>) {
     for change in &drift.changes {
-        if let (Some(kind), true) = (change.subject.kind(), change.what != What::Removed) {
+        if let (Some(kind), true) = (change.subject.kind(), change.what == What::Changed) {
             blocked.insert((kind, change.name.as_str().into()));
         }
     }

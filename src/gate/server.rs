@@ -2,9 +2,10 @@
 
 use super::lists::List;
 use super::page::{self, Checked};
-use super::shared::{Event, Shared, flat};
+use super::shared::{Event, Shared, flat, id_of};
 use super::state::{Asked, MOST_PUT, Stage, State};
 use super::{answer, walk};
+use crate::catalog::Approved;
 use crate::json::Value;
 use crate::relay::{Id, Judge, Message, Refused, Verdict, parse_element, parse_message, salvage_id};
 use std::borrow::Cow;
@@ -120,12 +121,25 @@ impl Shared {
             return Fate::Drop;
         }
         let mut state = self.state();
-        if state.asked.remove(id).is_none() {
-            return Fate::Drop;
+        let handshake = state.handshake.as_ref() == Some(id);
+        let probe = state.probe.as_ref() == Some(id);
+        match state.asked.get(id) {
+            None | Some(Asked::Initialize { answered: true }) => return Fate::Drop,
+            // The keeper has the answer that came first.
+            Some(_) if probe && state.probed => return Fate::Drop,
+            Some(_) => {}
         }
-        if state.handshake.as_ref() == Some(id) {
+        state.asked.remove(id);
+        if handshake {
             state.handshake = None;
+        }
+        if probe {
+            state.probe = None;
+        }
+        if handshake || probe {
             self.enter(&mut state, Stage::Shut);
+            // The keeper answers what is held behind it.
+            self.tell(Event::Initialized(Vec::new()));
         }
         drop(state);
         line(answer::error(Some(id), answer::SERVER_ERROR, message, "bad-message"))
@@ -140,7 +154,7 @@ impl Shared {
                 Fate::Drop
             }
             Message::Request { id, method, .. } => self.asks(id, method, line),
-            Message::Notification { method, .. } => self.tells(method, line),
+            Message::Notification { method, params } => self.tells(method, *params, line),
             Message::Batch(_) => Fate::Drop,
         }
     }
@@ -167,7 +181,16 @@ impl Shared {
         };
         if asked == Asked::Discover && state.probe.as_ref() == Some(id) {
             // The keeper has it from here; a second answer is nobody's. The request stays open until it is answered.
-            self.tell(Event::Discovered(line.to_vec()));
+            if !std::mem::replace(&mut state.probed, true) {
+                self.tell(Event::Discovered(line.to_vec()));
+            }
+            return Fate::Drop;
+        }
+        if self.approved.get().is_none() {
+            // Nothing but the opening is sent before there is something to compare an answer with: this one was made up
+            // for a request that is held, and would pass unseen once the gate is open.
+            drop(state);
+            self.note("the server answered a request before it was sent; dropped");
             return Fate::Drop;
         }
         let checked = self.check(&mut state, asked, message);
@@ -189,7 +212,13 @@ impl Shared {
             (_, Stage::Refused) => {}
             // An answer from before this check, in the other era.
             (Checked::Same, _) => return self.hold_for_host(state, line),
-            (Checked::Without(message), _) => return self.hold_for_host(state, &message),
+            (Checked::Without(message), _) => {
+                return match self.hold_for_host(state, &message) {
+                    // The gate has opened meanwhile; it is still not the server's own line that may pass.
+                    Fate::Pass => Fate::Instead(message),
+                    fate => fate,
+                };
+            }
         }
         Fate::Drop
     }
@@ -198,41 +227,36 @@ impl Shared {
     fn check(&self, state: &mut State, asked: Asked, message: &Message<'_>) -> Checked {
         let Message::Response { id, result } = message else { return Checked::Same };
         let Some(approved) = self.approved.get() else { return Checked::Same };
-        let quarantine = self.settings.quarantine;
         match asked {
-            Asked::List(list) => {
-                let mut own = self.own();
-                let known = result.get(list.member()).map(|entries| own.pages.hash(entries));
-                let checked = if state.blocked.is_empty() && known.is_some_and(|hash| own.pages.is_known(list, hash)) {
-                    Checked::Same
-                } else {
-                    let checked = page::list(approved, list, id, *result, &mut state.blocked, quarantine);
-                    if matches!(checked, Checked::Same) {
-                        own.pages.remember(known.map(|hash| (list, hash)));
-                    }
-                    checked
-                };
-                let bare = |result, known: &mut Vec<u8>| page::bare(approved, list, id, result, known);
-                let bare = match &checked {
-                    Checked::Same => bare(*result, &mut own.said),
-                    Checked::Without(line) => match parse_message(line) {
-                        Ok(Message::Response { result, .. }) => bare(result, &mut own.said),
-                        _ => None,
-                    },
-                    Checked::Drifted(_) | Checked::Refused(_) => None,
-                };
-                match bare {
-                    Some(bare) => {
-                        let method = list.method();
-                        self.note(&format!("the answer to `{method}` holds more than a list; kept from the host"));
-                        Checked::Without(bare)
-                    }
-                    None => checked,
-                }
-            }
-            Asked::Discover => page::server(approved, id, *result, quarantine),
+            Asked::List(list) => self.check_list(approved, list, id, *result, state),
+            Asked::Discover => page::server(approved, id, *result, self.settings.quarantine),
             Asked::Initialize { .. } | Asked::Other => Checked::Same,
         }
+    }
+
+    /// A page as the host gets it: only approved entries, and nothing beside them that was not there at the start.
+    fn check_list(&self, approved: &Approved, list: List, id: &Id, result: Value<'_>, state: &mut State) -> Checked {
+        let mut own = self.own();
+        let hash = result.get(list.member()).map(|entries| own.pages.hash(entries));
+        let known = state.blocked.is_empty() && hash.is_some_and(|hash| own.pages.is_known(list, hash));
+        let checked = match known {
+            true => Checked::Same,
+            false => page::list(approved, list, id, result, &mut state.blocked, self.settings.quarantine),
+        };
+        let bare = match &checked {
+            Checked::Same => {
+                own.pages.remember(hash.map(|hash| (list, hash)));
+                page::bare(approved, list, id, result, &mut own.said)
+            }
+            Checked::Without(line) => match parse_message(line) {
+                Ok(Message::Response { result, .. }) => page::bare(approved, list, id, result, &mut own.said),
+                _ => None,
+            },
+            Checked::Drifted(_) | Checked::Refused(_) => None,
+        };
+        let Some(bare) = bare else { return checked };
+        self.note(&format!("the answer to `{}` holds more than a list; kept from the host", list.method()));
+        Checked::Without(bare)
     }
 
     /// An answer to a request of our own.
@@ -276,17 +300,23 @@ impl Shared {
             self.note("the server asks twice under one id, or too much at once; dropped");
             return Fate::Drop;
         }
-        if state.stage == Stage::Open || state.through {
+        if state.stage == Stage::Open || (state.through && (state.stage == Stage::Releasing || method == NEEDED)) {
             return Fate::Pass;
         }
-        if state.handshake.is_some() {
+        if state.handshake.is_some() && method == NEEDED {
             self.tell(Event::Asks);
         }
         self.hold_for_host(state, line)
     }
 
-    fn tells(&self, method: &str, line: &[u8]) -> Fate {
-        let state = self.state();
+    fn tells(&self, method: &str, params: Option<Value<'_>>, line: &[u8]) -> Fate {
+        let mut state = self.state();
+        if method == "notifications/cancelled"
+            && let Some(id) = params.and_then(|params| params.get("requestId")).and_then(id_of)
+        {
+            // The host does not answer it any more: kept, such requests would add up to the most that may be out.
+            state.put.remove(&id);
+        }
         let changed = List::changed_by(method);
         match state.stage {
             Stage::Refused => Fate::Drop,
@@ -301,7 +331,6 @@ impl Shared {
                 Fate::Drop
             }
             Stage::Open => Fate::Pass,
-            _ if state.through => Fate::Pass,
             Stage::Shut | Stage::Checking | Stage::Releasing => self.hold_for_host(state, line),
         }
     }
@@ -310,6 +339,8 @@ impl Shared {
         match state.stage {
             Stage::Open => return Fate::Pass,
             Stage::Refused => return Fate::Drop,
+            // All that was held for the host is on its way; only the server's part is still being written.
+            Stage::Releasing if state.through => return Fate::Pass,
             Stage::Releasing => state = self.wait_for_room(state, |state| &state.to_host),
             Stage::Shut | Stage::Checking if state.to_host.is_full() => {
                 // Waiting would keep the answers back that the gate needs.
@@ -322,6 +353,7 @@ impl Shared {
         match state.stage {
             Stage::Open => Fate::Pass,
             Stage::Refused => Fate::Drop,
+            Stage::Releasing if state.through => Fate::Pass,
             Stage::Shut | Stage::Checking | Stage::Releasing => {
                 state.to_host.push(line);
                 Fate::Drop
@@ -334,6 +366,7 @@ impl Shared {
         let asked: Vec<Id> = {
             let mut state = self.state();
             state.gone = true;
+            self.made_room();
             if state.stage == Stage::Refused {
                 return Vec::new();
             }
@@ -349,5 +382,7 @@ impl Shared {
     }
 }
 
+/// The one question that a server may ask of the host before its catalog is known; it has no room for words.
+pub(super) const NEEDED: &str = "roots/list";
 /// For the message of a flood before the catalog is known: the number that `State` holds at most.
 const FLOOD: usize = 4096;

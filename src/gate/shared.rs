@@ -14,11 +14,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The most events that may wait for the keeper.
 const MOST_EVENTS: usize = 16 << 10;
 /// The most bytes in them: one message of the largest size, and then some.
 const MOST_EVENT_BYTES: usize = 96 << 20;
+/// How long the keeper, which has the same time limit, may be late.
+const LATE: Duration = Duration::from_secs(1);
 /// How many notes about a session reach stderr.
 const NOTES: u32 = 24;
 /// The longest note, characters.
@@ -158,10 +161,48 @@ impl Shared {
         }
     }
 
-    /// Sets the stage and wakes whoever waits for it.
+    /// Sets the stage and wakes whoever waits for it. A session that was refused stays that.
     pub(super) fn enter(&self, state: &mut State, stage: Stage) {
-        state.stage = stage;
+        if state.stage != Stage::Refused {
+            state.stage = stage;
+        }
+        // Where the other era begins while this one's catalog is read, the keeper is still at the latter.
+        if stage != Stage::Checking {
+            state.due = None;
+        }
         self.moved.notify_all();
+    }
+
+    /// From now on the keeper reads the catalog, until then at most.
+    pub(super) fn expect(&self, until: Instant) {
+        self.state().due = Some(until + LATE);
+        self.moved.notify_all();
+    }
+
+    /// Ends the session where the keeper is late: a write to a server that reads nothing knows no time.
+    pub(super) fn watch(&self) {
+        let mut state = self.state();
+        loop {
+            let due = match (state.stage, state.due) {
+                (Stage::Refused, _) => return,
+                (Stage::Checking, Some(due)) => due,
+                _ => {
+                    state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(state);
+                return self.refuse(self.timed_out());
+            }
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn timed_out(&self) -> GateError {
+        let list = self.own().walk.as_ref().and_then(Walk::waits_for);
+        GateError::Timeout { list, timeout: self.settings.timeout }
     }
 
     /// Waits until there is room among what is held or nothing is held any more.
@@ -172,6 +213,14 @@ impl Shared {
     ) -> MutexGuard<'a, State> {
         let full = |state: &mut State| !matches!(state.stage, Stage::Open | Stage::Refused) && held(state).is_full();
         self.moved.wait_while(state, full).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing is held any more, no longer than a walk may take: a host may send all that it has to ask, close
+    /// its stream and read the answers.
+    pub(super) fn wait_for_release(&self) {
+        let held = |state: &mut State| matches!(state.stage, Stage::Checking | Stage::Releasing) && !state.gone;
+        let longest = self.settings.timeout + LATE;
+        drop(self.moved.wait_timeout_while(self.state(), longest, held));
     }
 
     /// Room was made among what is held.
@@ -219,7 +268,7 @@ impl Shared {
         let asked: Vec<Id> = {
             let mut state = self.state();
             self.enter(&mut state, Stage::Refused);
-            (state.to_host.take(), state.to_server.take());
+            drop((state.to_host.take(), state.to_server.take()));
             state.asked.drain().map(|(id, _)| id).collect()
         };
         let mut answers = Vec::new();

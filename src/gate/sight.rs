@@ -9,7 +9,7 @@ use crate::json::Value;
 #[derive(Debug)]
 pub(super) enum Seen {
     /// It is compared; only what differs is kept.
-    Compare(Comparison<'static>),
+    Compare(Box<Comparison<'static>>),
     /// It is pinned as it is.
     Collect(Box<Catalog>),
 }
@@ -42,7 +42,7 @@ impl Sight for Seen {
 
     fn restart(&mut self, list: List) {
         match self {
-            Seen::Compare(comparison) => Sight::restart(comparison, list),
+            Seen::Compare(comparison) => Sight::restart(comparison.as_mut(), list),
             Seen::Collect(catalog) => catalog.restart(list),
         }
     }

@@ -4,6 +4,7 @@ use super::lists::List;
 use crate::catalog::Kind;
 use crate::relay::{Id, Message, parse_message};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
 /// The most requests of the host that may be out at once.
 pub(super) const MOST_ASKED: usize = 16 << 10;
@@ -75,6 +76,14 @@ impl Held {
         self.bytes = self.lines.iter().map(Vec::len).sum();
     }
 
+    /// Those messages that fit, as whole lines in order; the others stay.
+    pub(super) fn take_those(&mut self, fits: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let (taken, left): (VecDeque<_>, VecDeque<_>) = self.lines.drain(..).partition(|line| fits(line));
+        self.lines = left;
+        self.bytes = self.lines.iter().map(Vec::len).sum();
+        taken.into_iter().flatten().collect()
+    }
+
     /// All of them, as whole lines in order.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.bytes);
@@ -98,9 +107,14 @@ pub(super) struct State {
     pub(super) handshake: Option<Id>,
     /// The host's `server/discover` that is not answered yet and decides the era.
     pub(super) probe: Option<Id>,
-    /// The answer to `initialize` was let through before the catalog was known, as the server wants to know something
-    /// of the host first. What the server asks and what the host answers passes; what the host asks is held.
+    /// Its answer has come; the keeper has it.
+    pub(super) probed: bool,
+    /// While the catalog is read: the answer to `initialize` was let through before, as the server wants to know the
+    /// host's roots first; that question and what the host answers passes. While what was held is released: all that
+    /// was held for the host is on its way, and what comes now passes.
     pub(super) through: bool,
+    /// Until when the keeper must be done with the walk that opens the gate.
+    pub(super) due: Option<Instant>,
     /// The protocol revision has batches.
     pub(super) batches: bool,
     /// The server's stdout is closed.
@@ -125,7 +139,9 @@ impl State {
             modern: false,
             handshake: None,
             probe: None,
+            probed: false,
             through: false,
+            due: None,
             batches: false,
             gone: false,
             asked: HashMap::new(),
@@ -163,6 +179,9 @@ mod tests {
         assert!(!held.is_full());
         held.push(b"a longer one");
         assert!(held.is_full(), "by bytes");
+        assert_eq!(held.take_those(|line| line.starts_with(b"a")), b"a longer one\n");
+        assert!(!held.is_full());
+        held.push(b"a longer one");
         assert_eq!(held.take(), b"one\na longer one\n");
         assert!(!held.is_full());
         for _ in 0..3 {

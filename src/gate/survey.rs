@@ -268,9 +268,11 @@ impl Talk {
     /// The next thing that matters, at most until then. Answers what the server asks.
     fn hear(&mut self, until: Instant) -> Result<Heard, GateError> {
         loop {
-            let line = match self.incoming.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => return Ok(Heard::Nothing),
+            // A server that never pauses would let no wait end.
+            let left = until.saturating_duration_since(Instant::now());
+            let line = match self.incoming.recv_timeout(left) {
+                Ok(line) if !left.is_zero() => line,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => return Ok(Heard::Nothing),
                 Err(RecvTimeoutError::Disconnected) => return Err(GateError::Ended),
             };
             match parse_message(&line) {

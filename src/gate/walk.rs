@@ -196,6 +196,8 @@ impl<S: Sight> Walk<S> {
         }
         self.sight.restart(list);
         self.refused.retain(|(refused, _)| *refused != list);
+        // What was on them is forgotten, so they must not count as looked at.
+        self.pages.retain(|(of, _)| *of != list);
         Ok(self.begin(list, numbers))
     }
 
@@ -377,6 +379,18 @@ mod tests {
         assert!(answer(&mut walk, &mut numbers, &second[0], &tools(&["c"], None)).unwrap().done);
         let names: Vec<&str> = walk.sight.0.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn pages_from_before_a_fresh_start_do_not_count_as_seen() {
+        let (mut walk, mut numbers, asked) = begun(&[List::Tools], b"");
+        let step = answer(&mut walk, &mut numbers, &asked[0], &tools(&["evil"], Some("1"))).unwrap();
+        walk.changed(List::Tools, &mut numbers).unwrap();
+        let step = answer(&mut walk, &mut numbers, &requests(&step.send)[0], &tools(&["b"], None)).unwrap();
+        let again = requests(&step.send);
+        assert!(answer(&mut walk, &mut numbers, &again[0], &tools(&["a"], None)).unwrap().done);
+        assert_eq!(walk.sight.0, [(List::Tools, "a".to_owned())]);
+        assert_eq!(walk.pages.len(), 1, "a page that nobody has approved would pass for one that was");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Files below this size are hashed anew each time, bytes: that takes about as long as looking into the records.
-const SMALL: u64 = 1 << 20;
+/// Files below this size are hashed anew each time, bytes: that takes at most a tenth of a millisecond.
+const SMALL: u64 = 64 << 10;
 
 /// A record is written only of a file that has been left alone for this long, nanoseconds: what is changed twice within
 /// one tick of the kernel's clock keeps its times.
@@ -283,5 +283,25 @@ mod tests {
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&w.hashes.dir), mode(&w.hashes.record(&large))), (0o700, 0o600));
         assert_eq!(fs::read_dir(&w.hashes.dir).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    /// How long a start waits for hashes: `cargo test --release -- --ignored --nocapture hashing_takes`.
+    #[test]
+    #[ignore = "a measurement, not a check"]
+    #[allow(clippy::print_stdout, reason = "it is read by whoever measures")]
+    fn hashing_takes() {
+        let w = World::new();
+        let measure = |what: &str, times: u32, run: &dyn Fn()| {
+            let start = std::time::Instant::now();
+            (0..times).for_each(|_| run());
+            println!("{what}: {:?}", start.elapsed() / times);
+        };
+        let (script, interpreter) = (w.dir.path().join("script"), w.dir.path().join("interpreter"));
+        fs::write(&script, vec![7; 300 << 10]).unwrap();
+        fs::write(&interpreter, vec![7; 100 << 20]).unwrap();
+        measure("a script of 300 KiB", 100, &|| assert!(w.hashes.of(&script).is_ok()));
+        measure("100 MiB, read", 3, &|| assert!(sha256_of(&interpreter).is_ok()));
+        w.plant(&interpreter, [7; 32], |_| {});
+        measure("100 MiB, remembered", 1000, &|| assert!(w.hashes.of(&interpreter).is_ok()));
     }
 }

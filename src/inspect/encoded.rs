@@ -1,9 +1,11 @@
 //! Base64 and hexadecimal: decoded once and looked at again.
 
+use super::cut::floor;
 use super::decode::{base64, hex, percent};
 use super::excerpt::shown;
 use super::finding::Found;
 use super::phrase;
+use super::rule::Scope;
 use super::surface::Surface;
 use super::{Context, Severity, Text};
 use memchr::memchr_iter;
@@ -46,7 +48,7 @@ fn percent_encoded(text: &str, found: &mut Found) {
         let at = start
             + text.get(start..).and_then(|rest| rest.find(|c: char| !c.is_ascii_whitespace())).unwrap_or_default();
         start = at + word.len();
-        let body = word.get(..word.floor_char_boundary(MOST)).unwrap_or_default();
+        let body = word.get(..floor(word, MOST)).unwrap_or_default();
         if memchr_iter(b'%', body.as_bytes()).take(LEAST).count() == LEAST {
             let decoded = String::from_utf8_lossy(&percent(body.as_bytes())).into_owned();
             if decoded != body {
@@ -70,7 +72,7 @@ fn report(decoded: &str, span: std::ops::Range<usize>, found: &mut Found) {
     let mut worst: Option<(Severity, &'static str)> = None;
     phrase::find(decoded, false, |hit| {
         let severity = hit.phrase.severity;
-        if !hit.phrase.names && !hit.negated && worst.is_none_or(|(known, _)| known < severity) {
+        if hit.phrase.scope == Scope::Anywhere && !hit.negated && worst.is_none_or(|(known, _)| known < severity) {
             worst = Some((severity, hit.rule.title));
         }
     });

@@ -1,6 +1,7 @@
 //! Hostile text, made fit for a terminal and for a person's eye.
 
 use super::Finding;
+use super::cut::{ceil, floor};
 use super::invisible::is_invisible;
 use super::secrets;
 use std::fmt::Write;
@@ -17,10 +18,10 @@ impl Finding {
     /// Invisible and control characters are spelt as `<U+200B>`, so that the result can be printed anywhere; secrets are
     /// cut to their first characters.
     pub fn excerpt(&self, text: &str) -> String {
-        let start = text.floor_char_boundary(self.span.start.min(text.len()));
-        let end = text.ceil_char_boundary(self.span.end.clamp(start, text.len()));
-        let low = text.floor_char_boundary(start.saturating_sub(AROUND));
-        let high = text.ceil_char_boundary((start + AROUND).min(text.len()));
+        let start = floor(text, self.span.start.min(text.len()));
+        let end = ceil(text, self.span.end.clamp(start, text.len()));
+        let low = floor(text, start.saturating_sub(AROUND));
+        let high = ceil(text, (start + AROUND).min(text.len()));
         let window = text.get(low..high).unwrap_or_default();
         let masks: Vec<Range<usize>> = secrets::spans(window).map(|mask| mask.start + low..mask.end + low).collect();
         let piece = |range: Range<usize>| pieces(text, range, &masks);
@@ -49,7 +50,7 @@ impl Finding {
 
 /// Text for a message: one line, nothing invisible, not too long.
 pub(super) fn shown(text: &str) -> String {
-    let taken = take(pieces(text, 0..text.len().min(text.ceil_char_boundary(AROUND.min(text.len()))), &[]), MOST);
+    let taken = take(pieces(text, 0..text.len().min(ceil(text, AROUND.min(text.len()))), &[]), MOST);
     if taken.cut { taken.text + "…" } else { taken.text }
 }
 

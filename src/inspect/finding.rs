@@ -66,11 +66,6 @@ impl Found {
         self.list.push(Finding { rule, severity, span, message: message.into() });
     }
 
-    /// Whether anything above [`Severity::Low`] was found.
-    pub(super) fn is_serious(&self) -> bool {
-        self.list.iter().any(|finding| finding.severity > Severity::Low)
-    }
-
     /// The findings in the order of the text; those of one rule that overlap are one.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.list.sort_by_key(|finding| (finding.span.start, finding.span.end));
@@ -118,9 +113,7 @@ mod tests {
         for at in 0..1000 {
             found.add("a", Severity::Low, at * 2..at * 2 + 1, "note");
         }
-        assert!(!found.is_serious());
         found.add("a", Severity::High, 3000..3001, "warning");
-        assert!(found.is_serious());
         assert_eq!(found.finish().len(), MOST + 1);
     }
 }

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn own_names_excuse_orders_about_them() {
-        let order = r#"{"name":"query","description":"You must call `resolve_id` before any other tool."}"#;
+        let order = r#"{"name":"query","description":"Run `resolve_id` before any other tool."}"#;
         let other = r#"{"name":"resolve_id"}"#;
         assert!(!lint_all(&[(Part::Tool, "query", order)], &[]).is_empty());
         assert!(lint_all(&[(Part::Tool, "query", order), (Part::Tool, "resolve_id", other)], &[]).is_empty());

@@ -1,6 +1,7 @@
 //! Signs that imitate the frame around a text: tags and brackets of importance, role markers of chat templates, markup that
 //! a rendered page hides.
 
+use super::cut::floor;
 use super::finding::Found;
 use super::fold::fold;
 use super::surface::Surface;
@@ -247,7 +248,7 @@ fn styles(text: &str, found: &mut Found) {
         if at < from {
             continue;
         }
-        let end = text.floor_char_boundary((at + 200).min(text.len()));
+        let end = floor(text, (at + 200).min(text.len()));
         let value = text.get(at..end).unwrap_or_default();
         let length = value.find('>').unwrap_or(value.len());
         let style: String =
@@ -262,9 +263,9 @@ fn styles(text: &str, found: &mut Found) {
             "left:-9999",
         ];
         if hides.iter().any(|hide| style.contains(hide)) {
-            from = at + length;
-            found.add("hidden-markup", Severity::High, at..from, "a style that keeps text from the eye");
+            found.add("hidden-markup", Severity::High, at..at + length, "a style that keeps text from the eye");
         }
+        from = at + length;
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn compare(names: &[&str], known: &[&str]) -> Vec<(usize, Finding)> {
                     Severity::Medium,
                     format!("is one slip away from `{}`", super::excerpt::shown(other)),
                 );
-            } else if looks.get(&seen).is_some() {
+            } else if looks.contains_key(&seen) {
                 report(index, "taken-name", Severity::Low, "is the name of another server's tool, too".to_owned());
             }
         }

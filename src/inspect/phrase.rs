@@ -1,177 +1,16 @@
-//! Phrases over words, all of them looked for in one pass.
+//! Phrases over words, all of them looked for in one pass. How they are written is told in `pattern`.
 //!
-//! A phrase is a row of elements, parted by blanks:
-//!
-//! * `word`, or `one|two` for either; `word~` stands for its inflections too (send, sends, sent is written out, sending);
-//! * `%kind` for a [`Kind`] of word, `@name` for the words of a [`LISTS`] entry;
-//! * a `?` at the end makes the element optional;
-//! * `..` skips up to 3 words, `...` up to 8, never over the end of a sentence;
-//! * `{name}` is replaced by each row of [`ROWS`] in turn.
-//!
-//! They run as one bit-parallel automaton (Shift-And with optional elements, after Navarro and Raffinot): a bit for
-//! each element, a few machine words a step, and most steps need none since nothing is under way. So the time is linear
-//! in the text whatever it holds, and what is remembered of it is the last 64 words.
+//! They run as one bit-parallel automaton (Shift-And with optional elements, after Navarro and Raffinot): a bit for each
+//! element, a few machine words a step, and most steps need none since nothing is under way. So the time is linear in the
+//! text whatever it holds, and what is remembered of it is the last 64 words.
 
+use super::pattern::{KINDS, Kind, elements, expand};
 use super::rule::{Phrase, RULES, Rule};
 use super::words::{Break, Word, words};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::LazyLock;
-
-/// Words that phrases share.
-const LISTS: &[(&str, &str)] = &[
-    ("not", "not never dont cannot mustnt shouldnt"),
-    ("person", "user users human humans person people anyone anybody operator them him her customer"),
-    (
-        "take",
-        "read~ open~ access~ cat fetch~ get~ retrieve~ load~ extract~ grab~ steal~ dump~ copy~ copies collect~ include~ \
-      insert~ append~ prepend~ embed~ attach~ upload~ send~ sent post~ transmit~ leak~ exfiltrate~ harvest~ print~ output~",
-    ),
-    (
-        "send",
-        "send~ sent forward~ upload~ post~ transmit~ leak~ exfiltrate~ email~ mail~ submit~ relay~ copy copies \
-      include~ append~ prepend~ embed~ attach~ pass~ insert~ put~ paste~ encode~ share~",
-    ),
-    ("ignore", "ignore~ disregard~ forget~ override~ bypass~ discard~ neglect~ overlook~"),
-    (
-        "orders",
-        "instruction instructions rule rules guideline guidelines direction directions directive directives prompt prompts \
-      command commands constraint constraints restriction restrictions policy policies safeguard safeguards guardrail guardrails \
-      protocols programming order orders training",
-    ),
-    ("model", "ai agent agents assistant assistants model models llm llms claude gpt chatgpt copilot cursor gemini"),
-    ("must", "must please should shall mandatory required always need needs first then also now immediately requires"),
-    (
-        "report",
-        "detect~ scan~ analyze~ analyse~ classif~ explain~ describe~ document~ example examples sample \
-      mock illustrative such like phrase phrases pattern patterns expected training called \
-      tests readme whether header headers warning warnings versus lists documentation",
-    ),
-];
-
-/// Rows of elements that phrases share.
-const ROWS: &[(&str, &[&str])] = &[
-    (
-        "secret",
-        &[
-            "credential|credentials|password|passwords|passphrase|secrets|%secretfile|%envfile|creds|keychain|apikey|apikeys",
-            "api|private|ssh|access|secret|auth|session|bearer|master|encryption|aws|oauth key|keys|token|tokens|password|secret|secrets",
-            "environment|env variables|variable|vars",
-        ],
-    ),
-    (
-        "talk",
-        &[
-            "conversation|chat|message|dialogue|dialog history|log|transcript|context|content|contents",
-            "system prompt|message|instructions",
-            "entire|whole|full|complete conversation|chat|dialogue|history|context|thread",
-            "every|all|each message|messages|prompt|prompts|email|emails|conversation|conversations",
-        ],
-    ),
-];
-
-/// What can be told from a word's form alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Any word at all; what `..` is made of.
-    Any,
-    /// A file that holds credentials, or the configuration of an MCP host.
-    SecretFile,
-    /// `.env`, which documentation names often.
-    EnvFile,
-    /// What follows the scheme of a URL.
-    Url,
-    /// An e-mail address.
-    Mail,
-    /// A name as programs have it: `read_file`, `resolve-library-id`, `readFile` (not told from `readfile`).
-    Identifier,
-    /// A file that a shell reads at its start.
-    StartFile,
-}
-
-const KINDS: &[(&str, Kind)] = &[
-    ("any", Kind::Any),
-    ("secretfile", Kind::SecretFile),
-    ("envfile", Kind::EnvFile),
-    ("url", Kind::Url),
-    ("mail", Kind::Mail),
-    ("ident", Kind::Identifier),
-    ("startfile", Kind::StartFile),
-];
-
-/// Parts of the paths of files that a shell or a clock reads.
-const START_FILES: &[&str] = &[".bashrc", ".zshrc", ".profile", ".bash_profile", "/crontab", "/etc/cron"];
-
-/// Parts of paths that are secrets wherever they stand.
-const SECRET_FILES: &[&str] = &[
-    "id_rsa",
-    "id_ed25519",
-    "id_ecdsa",
-    "id_dsa",
-    ".ssh",
-    ".aws",
-    ".gnupg",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".kube/config",
-    ".docker/config",
-    "mcp.json",
-    "claude_desktop_config",
-    "/etc/passwd",
-    "/etc/shadow",
-    "bash_history",
-    "zsh_history",
-    "wallet.dat",
-    "cookies.sqlite",
-    "login.keychain",
-    ".pgpass",
-    ".config/gcloud",
-    ".config/gh",
-    "private_key",
-    "private.key",
-    "authorized_keys",
-    "/proc/self/environ",
-    "credentials.json",
-    "aws/credentials",
-    ".vault-token",
-    ".azure",
-    "secrets.yaml",
-    "secrets.json",
-    "key.pem",
-];
-
-impl Kind {
-    /// A set of nothing but [`Kind::Any`].
-    const ANY: u8 = Kind::Any.bit();
-
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
-    /// The kinds of a word, as a set of bits.
-    fn of(word: &str) -> u8 {
-        if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Kind::ANY;
-        }
-        let env = word == ".env" || word.ends_with("/.env") || word.starts_with(".env.");
-        let identifier = word.len() > 3
-            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-            && word.bytes().any(|byte| matches!(byte, b'_' | b'-'));
-        let mail = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-        [
-            (SECRET_FILES.iter().any(|part| word.contains(part)), Kind::SecretFile),
-            (env, Kind::EnvFile),
-            (word.starts_with("//") || word.starts_with("www."), Kind::Url),
-            (mail, Kind::Mail),
-            (identifier, Kind::Identifier),
-            (START_FILES.iter().any(|part| word.contains(part)), Kind::StartFile),
-        ]
-        .into_iter()
-        .fold(Kind::ANY, |set, (is, kind)| if is { set | kind.bit() } else { set })
-    }
-}
 
 /// A phrase that was found.
 #[derive(Debug)]
@@ -194,8 +33,27 @@ const CLOSELY: u32 = 64;
 /// And from then on it has been reported often enough.
 const MOST: u32 = 128;
 
-/// Words to look back at, and the most elements that a phrase has.
+/// Words to look back at: the bits of a lane, which are the most elements that a phrase has.
 const WINDOW: usize = 64;
+
+/// FNV-1a. The map's keys are ours, so nobody can choose them to collide, and the texts' words are short.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
 
 /// The automaton of all phrases of all rules.
 struct Automaton {
@@ -207,7 +65,7 @@ struct Automaton {
     /// For each kind of word, the elements that take it.
     kinds: Vec<Vec<u64>>,
     /// The elements that take a word, by the word.
-    words: HashMap<Box<str>, Entry>,
+    words: HashMap<Box<str>, Entry, BuildHasherDefault<Fnv>>,
     /// For each lane, the phrases in it with their last bit and their number.
     phrases: Vec<Vec<(u64, &'static Rule, &'static Phrase, usize)>>,
     /// How many phrases there are.
@@ -235,66 +93,6 @@ static AUTOMATON: LazyLock<Automaton> = LazyLock::new(|| {
     automaton
 });
 
-/// What an element takes.
-struct Element {
-    words: Vec<String>,
-    kinds: Vec<Kind>,
-    optional: bool,
-}
-
-/// The rows of elements that a pattern stands for.
-fn expand(pattern: &str) -> Vec<Vec<Element>> {
-    let mut rows: Vec<String> = vec![String::new()];
-    for part in pattern.split_whitespace() {
-        let named = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
-        let choices = named.and_then(|named| ROWS.iter().find(|(name, _)| *name == named)).map(|(_, choices)| *choices);
-        let one = [part];
-        let choices = choices.unwrap_or(&one);
-        rows = rows.iter().flat_map(|row| choices.iter().map(move |choice| format!("{row} {choice}"))).collect();
-    }
-    rows.iter().map(|row| row.split_whitespace().flat_map(elements).collect()).collect()
-}
-
-/// The elements of one part of a pattern: several for a gap.
-fn elements(part: &str) -> Vec<Element> {
-    let gap = match part {
-        ".." => 3,
-        "..." => 8,
-        _ => 0,
-    };
-    if gap > 0 {
-        return (0..gap).map(|_| Element { words: vec![], kinds: vec![Kind::Any], optional: true }).collect();
-    }
-    let (part, optional) = match part.strip_suffix('?') {
-        Some(part) => (part, true),
-        None => (part, false),
-    };
-    let mut element = Element { words: vec![], kinds: vec![], optional };
-    for choice in part.split('|') {
-        if let Some(name) = choice.strip_prefix('%') {
-            element.kinds.extend(KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind));
-        } else if let Some(name) = choice.strip_prefix('@') {
-            let list = LISTS.iter().find(|(known, _)| *known == name).map_or("", |(_, list)| list);
-            element.words.extend(list.split_whitespace().flat_map(inflected));
-        } else {
-            element.words.extend(inflected(choice));
-        }
-    }
-    vec![element]
-}
-
-/// The word itself, or its regular inflections where it ends in `~`.
-fn inflected(word: &str) -> Vec<String> {
-    let Some(stem) = word.strip_suffix('~') else { return vec![word.to_owned()] };
-    if let Some(short) = stem.strip_suffix('e') {
-        return ["e", "es", "ed", "ing"].map(|end| format!("{short}{end}")).to_vec();
-    }
-    if stem == "classif" {
-        return ["y", "ies", "ied", "ying"].map(|end| format!("{stem}{end}")).to_vec();
-    }
-    ["", "s", "es", "ed", "ing"].map(|end| format!("{stem}{end}")).to_vec()
-}
-
 impl Automaton {
     fn empty() -> Self {
         Self {
@@ -303,7 +101,7 @@ impl Automaton {
             last: vec![],
             optional: vec![],
             kinds: vec![vec![]; KINDS.len()],
-            words: HashMap::new(),
+            words: HashMap::default(),
             phrases: vec![],
             count: 0,
             entries: vec![],
@@ -509,64 +307,4 @@ fn negated(past: &VecDeque<Past>, start: usize) -> bool {
         clause = word.before;
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_pattern_is_sound() {
-        for phrase in RULES.iter().flat_map(|rule| rule.phrases) {
-            for part in phrase.pattern.split_whitespace() {
-                for choice in part.trim_end_matches('?').split('|') {
-                    let known = match choice.split_at(1.min(choice.len())) {
-                        ("%", name) => KINDS.iter().any(|(known, _)| *known == name),
-                        ("@", name) => LISTS.iter().any(|(known, _)| *known == name),
-                        ("{", name) => ROWS.iter().any(|(known, _)| format!("{known}}}") == name),
-                        (".", _) => ["..", "..."].contains(&choice),
-                        _ => choice
-                            .trim_end_matches('~')
-                            .chars()
-                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_/".contains(c)),
-                    };
-                    assert!(known, "`{choice}` in `{}`", phrase.pattern);
-                }
-            }
-            for row in expand(phrase.pattern) {
-                assert!(row.len() <= WINDOW, "`{}` is too long", phrase.pattern);
-                let last = row.last().expect("a phrase has elements");
-                assert!(!last.optional, "`{}` ends in an optional element", phrase.pattern);
-                assert!(!row[0].kinds.contains(&Kind::Any), "`{}` begins with a gap", phrase.pattern);
-            }
-        }
-    }
-
-    #[test]
-    fn kinds_stand_where_they_are_looked_up() {
-        for (index, (_, kind)) in KINDS.iter().enumerate() {
-            assert_eq!(*kind as usize, index);
-        }
-    }
-
-    #[test]
-    fn inflections() {
-        assert_eq!(inflected("include~"), ["include", "includes", "included", "including"]);
-        assert_eq!(inflected("sent"), ["sent"]);
-    }
-
-    #[test]
-    fn words_have_kinds() {
-        let kinds = |word| {
-            let set = Kind::of(word);
-            KINDS.iter().map(|(_, kind)| *kind).filter(|kind| set & kind.bit() & !Kind::ANY != 0).collect::<Vec<_>>()
-        };
-        assert_eq!(kinds("~/.ssh/id_rsa"), [Kind::SecretFile]);
-        assert_eq!(kinds("~/project/.env"), [Kind::EnvFile]);
-        assert_eq!(kinds("//evil.example/x"), [Kind::Url]);
-        assert_eq!(kinds("a@b.example"), [Kind::Mail]);
-        assert_eq!(kinds("read_file"), [Kind::Identifier]);
-        assert_eq!(kinds("readme"), []);
-        assert_eq!(kinds("environment"), []);
-    }
 }

@@ -40,8 +40,30 @@ pub struct Phrase {
     pub pattern: &'static str,
     /// How much a match means.
     pub severity: Severity,
-    /// Only meant for names of parameters and the like.
-    pub names: bool,
+    /// Where it is looked for.
+    pub scope: Scope,
+}
+
+/// Where a phrase means what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In any text.
+    Anywhere,
+    /// In what describes a parameter: it says what the model is to put there.
+    Parameters,
+    /// In the name of a parameter.
+    Names,
+}
+
+impl Scope {
+    /// Whether a text of this surface is meant.
+    pub(super) fn has(self, surface: Surface) -> bool {
+        match self {
+            Scope::Anywhere => true,
+            Scope::Parameters => matches!(surface, Surface::SchemaText),
+            Scope::Names => matches!(surface, Surface::Property | Surface::Argument),
+        }
+    }
 }
 
 impl Rule {
@@ -53,22 +75,27 @@ impl Rule {
 
 /// A phrase of high severity.
 pub(super) const fn high(pattern: &'static str) -> Phrase {
-    Phrase { pattern, severity: Severity::High, names: false }
+    Phrase { pattern, severity: Severity::High, scope: Scope::Anywhere }
 }
 
 /// A phrase of medium severity.
 pub(super) const fn medium(pattern: &'static str) -> Phrase {
-    Phrase { pattern, severity: Severity::Medium, names: false }
+    Phrase { pattern, severity: Severity::Medium, scope: Scope::Anywhere }
 }
 
 /// A phrase that is worth a note.
 pub(super) const fn low(pattern: &'static str) -> Phrase {
-    Phrase { pattern, severity: Severity::Low, names: false }
+    Phrase { pattern, severity: Severity::Low, scope: Scope::Anywhere }
+}
+
+/// A phrase of medium severity in the description of a parameter.
+pub(super) const fn parameter(pattern: &'static str) -> Phrase {
+    Phrase { pattern, severity: Severity::Medium, scope: Scope::Parameters }
 }
 
 /// A phrase within a name.
 pub(super) const fn name(severity: Severity, pattern: &'static str) -> Phrase {
-    Phrase { pattern, severity, names: true }
+    Phrase { pattern, severity, scope: Scope::Names }
 }
 
 /// An example that stands in a description.

@@ -2,12 +2,13 @@
 //!
 //! No secret is ever repeated: messages name its kind and its well-known prefix.
 
+use super::cut::floor;
 use super::decode::{base64, crc32};
 use super::finding::Found;
-use super::providers::{PROVIDERS, Proof, Provider};
+use super::providers::{Alphabet, PROVIDERS, Proof, Provider};
 use super::surface::Surface;
 use super::{Context, Severity, Text};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use std::ops::Range;
 
 /// A secret, or what looks like one.
@@ -41,12 +42,11 @@ fn all(text: &str) -> impl Iterator<Item = Secret> {
 fn tokens(text: &str) -> impl Iterator<Item = Secret> {
     let bytes = text.as_bytes();
     let mut known = [false; 256];
-    for provider in PROVIDERS {
-        if let Some(known) = provider.prefix.bytes().next().and_then(|first| known.get_mut(usize::from(first))) {
+    for first in PROVIDERS.iter().filter_map(|provider| provider.prefix.bytes().next()).chain([b'e']) {
+        if let Some(known) = known.get_mut(usize::from(first)) {
             *known = true;
         }
     }
-    known[usize::from(b'e')] = true;
     let mut inside = false;
     let mut skip = 0;
     bytes.iter().enumerate().filter_map(move |(at, byte)| {
@@ -70,16 +70,17 @@ fn token(provider: &Provider, rest: &str, at: usize) -> Option<Secret> {
     if !(provider.least..=provider.most).contains(&length) {
         return None;
     }
+    // Where the word goes on, it is a longer name that begins alike.
+    let next = body.as_bytes().get(length).copied().unwrap_or(b' ');
     let body = body.get(..length)?;
+    if next.is_ascii_alphanumeric() || next == b'_' {
+        return None;
+    }
     let proved = match provider.proof {
         Proof::Shape => true,
         Proof::Crc62 => {
             let (random, sum) = body.split_at_checked(length - 6)?;
             base62(crc32(random.as_bytes())) == sum.as_bytes()
-        }
-        Proof::CrcHex => {
-            let (random, sum) = body.split_at_checked(length - 9)?;
-            u32::from_str_radix(sum.strip_prefix('_')?, 16).is_ok_and(|sum| sum == crc32(random.as_bytes()))
         }
         Proof::Holds(part) => {
             if !body.contains(part) {
@@ -115,24 +116,33 @@ fn base62(mut number: u32) -> [u8; 6] {
 
 /// `eyJ….….…`: a header, claims and a signature.
 fn web_token(rest: &str, at: usize) -> Option<Secret> {
-    const LONGEST: usize = 8192;
+    const HEADER: usize = 512;
+    const PART: usize = 8192;
     if !rest.starts_with("eyJ") {
         return None;
     }
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let length = rest.bytes().take(LONGEST).take_while(|byte| is_part(*byte)).count();
-    let token = rest.get(..length)?.trim_end_matches('.');
-    let mut parts = token.split('.');
-    let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
-    let header = base64(header.as_bytes())?;
-    if !claims.starts_with("eyJ") || signature.len() < 16 || memmem::find(&header, b"\"alg\"").is_none() {
+    let bytes = rest.as_bytes();
+    let header_end = memchr(b'.', bytes.get(..bytes.len().min(HEADER))?)?;
+    let behind = bytes.get(header_end + 1..)?;
+    if !behind.starts_with(b"eyJ") {
         return None;
     }
-    let claims = base64(claims.as_bytes()).unwrap_or_default();
-    let example = memmem::find(&claims, b"1234567890").is_some() || is_placeholder(signature);
+    let header = base64(bytes.get(..header_end)?)?;
+    memmem::find(&header, b"\"alg\"")?;
+    let part = |bytes: &[u8]| bytes.iter().take(PART).take_while(|byte| Alphabet::Url.has(**byte)).count();
+    let claims = behind.get(..part(behind))?;
+    let signature = behind.get(claims.len()..)?.strip_prefix(b".")?;
+    let signature = signature.get(..part(signature))?;
+    if signature.len() < 16 {
+        return None;
+    }
+    let decoded = base64(claims).unwrap_or_default();
+    let example =
+        memmem::find(&decoded, b"1234567890").is_some() || is_placeholder(&String::from_utf8_lossy(signature));
     let severity = if example { Severity::Low } else { Severity::High };
-    let message = format!("a JSON web token ({} characters)", token.len());
-    Some(Secret { rule: "secret-token", severity, span: at..at + token.len(), message })
+    let length = header_end + 1 + claims.len() + 1 + signature.len();
+    let message = format!("a JSON web token ({length} characters)");
+    Some(Secret { rule: "secret-token", severity, span: at..at + length, message })
 }
 
 /// PEM private keys with a body. The header alone is how documentation names them.
@@ -145,7 +155,7 @@ fn private_keys(text: &str) -> impl Iterator<Item = Secret> {
             return None;
         }
         let rest = text.get(at + BEGIN.len()..)?;
-        let head = rest.get(..rest.floor_char_boundary(60))?;
+        let head = rest.get(..floor(rest, 60))?;
         let (kind, _) = head.split_once("PRIVATE KEY")?;
         if kind.contains('-') {
             return None;
@@ -211,7 +221,7 @@ fn in_urls(text: &str) -> impl Iterator<Item = Secret> {
 
 /// Whether the text is what documentation puts where a secret belongs.
 fn is_placeholder(body: &str) -> bool {
-    const WORDS: [&str; 16] = [
+    const WORDS: [&str; 18] = [
         "example",
         "sample",
         "placeholder",
@@ -228,6 +238,8 @@ fn is_placeholder(body: &str) -> bool {
         "0000",
         "secret",
         "....",
+        "abc123",
+        "tokenhere",
     ];
     let low = body.to_ascii_lowercase();
     if WORDS.iter().any(|word| low.contains(word)) {
@@ -241,7 +253,9 @@ fn is_placeholder(body: &str) -> bool {
     }
     let distinct = seen.iter().filter(|seen| **seen).count();
     let runs = low.as_bytes().windows(5).any(|window| window.iter().all(|byte| Some(byte) == window.first()));
-    runs || distinct * 4 < low.len().min(32)
+    // Random characters of any alphabet have a digit among the first few dozen.
+    let words = low.len() >= 24 && !low.bytes().any(|byte| byte.is_ascii_digit());
+    runs || words || distinct * 4 < low.len().min(32)
 }
 
 #[cfg(test)]

@@ -119,7 +119,9 @@ impl Place {
             (Place::Item(Part::Server), "serverInfo") => (ServerInfo, Place::Info),
             (Place::Item(Part::Server), "instructions") => all(Surface::Instructions),
             (Place::Argument, "name") => all(Surface::Argument),
-            (Place::Item(Part::Tool | Part::Prompt | Part::Template), "name") => all(Name),
+            (Place::Item(Part::Tool | Part::Prompt), "name") => all(Name),
+            // Nothing is called by a template's name, so that it may be any text.
+            (Place::Item(Part::Template), "name") => all(Title),
             (Place::Item(Part::Template), "uriTemplate" | "mimeType") => all(Uri),
             (Place::Item(Part::Tool | Part::Prompt | Part::Template) | Place::Argument, "title") => all(Title),
             (Place::Item(Part::Tool | Part::Prompt | Part::Template) | Place::Argument, "description") => {
@@ -182,6 +184,7 @@ mod tests {
         assert_eq!(surface(Part::Prompt, &["arguments", "name"]), Surface::Argument);
         assert_eq!(surface(Part::Prompt, &["arguments", "description"]), Surface::Description);
         assert_eq!(surface(Part::Template, &["uriTemplate"]), Surface::Uri);
+        assert_eq!(surface(Part::Template, &["name"]), Surface::Title);
         assert_eq!(surface(Part::Tool, &["annotations", "title"]), Surface::Annotation);
         assert_eq!(surface(Part::Tool, &["_meta", "a", "description"]), Surface::Meta);
     }

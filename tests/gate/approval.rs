@@ -4,7 +4,7 @@ use crate::Suite;
 use crate::host::{Era, Host};
 use crate::witness::{MARK, tagged};
 use crate::world::{World, finish};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,7 @@ pub fn trials(suite: &mut Suite) {
     for era in Era::BOTH {
         suite.add(&format!("{}::not_approved::gate", era.name()), move |world| not_approved(world, era));
         suite.add(&format!("{}::trust_first_use::gate", era.name()), move |world| trusts(world, era));
+        early_answers(suite, era);
     }
     suite.add("legacy::not_approved::named_server", named);
     suite.add("legacy::trust_first_use::nothing_harmful", |world| {
@@ -51,6 +52,14 @@ pub fn trials(suite: &mut Suite) {
         let output = world.finish(&line);
         assert!(output.status.code() != Some(0) && !lock.exists(), "approved by nobody: {}", said(&output));
     });
+    for trick in ["description", "invisible"] {
+        suite.add(&format!("approve::{trick}_wants_to_be_read"), move |world| {
+            let lock = world.fresh("locks", ".lock.json");
+            let output = world.approve_into(&lock, "legacy", trick);
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(said(&output).contains("grave-findings") && !lock.exists(), "{}", said(&output));
+        });
+    }
     suite.add("program::changed", program_changed);
     checks(suite);
 }
@@ -82,6 +91,29 @@ fn not_approved(world: &World, era: Era) {
 fn first_use(world: &World, home: &Path, era: Era, tricks: &str) -> Host {
     let line = world.line("run", &["--trust-first-use"], era.name(), tricks);
     Host::start(world.mcpjail(home, &line), era)
+}
+
+/// Whoever trusts the first use trusts what is pinned, not what comes before it.
+fn early_answers(suite: &mut Suite, era: Era) {
+    let ask = |host: &mut Host, era: Era| {
+        if era == Era::Legacy {
+            host.ask_opening();
+        }
+        host.ask("tools/list", json!({}))
+    };
+    suite.bare(era, "early-answers", move |world| {
+        let mut host = world.bare(era, "early-answers");
+        ask(&mut host, era);
+        host.until(MARK.as_bytes());
+    });
+    suite.gate(era, "early-answers", move |world| {
+        let home = world.fresh_home();
+        let mut host = first_use(world, &home, era, "early-answers");
+        let list = ask(&mut host, era);
+        let answer = host.answer(list);
+        assert!(host.result(&answer)["tools"].is_array(), "{answer}");
+        host.finish().code(0).without(MARK);
+    });
 }
 
 fn trusts(world: &World, era: Era) {

@@ -52,7 +52,19 @@ pub fn trials(suite: &mut Suite) {
                 assert!(!lock.exists(), "there is a lock");
             });
         }
+        // without a host to be patient for, and with one thread that reads and one that decides
+        for trick in ["flood-handshake", "flood-list", "flood-pings", "stall-list", "deaf"] {
+            suite.add(&format!("{}::{trick}::approve", era.name()), move |world| {
+                let lock = world.fresh("locks", ".lock.json");
+                let profile = world.profile(IMPATIENT);
+                let options = ["--yes", "--lock", lock.to_str().unwrap(), "--profile", profile.to_str().unwrap()];
+                let output = world.finish(&world.line("approve", &options, era.name(), trick));
+                assert!(output.status.code().is_some_and(|code| code != 0), "it was approved");
+                assert!(!lock.exists(), "there is a lock");
+            });
+        }
         stalls(suite, era);
+        deaf(suite, era);
         floods(suite, era);
     }
 }
@@ -92,6 +104,24 @@ fn stalls(suite: &mut Suite, era: Era) {
     });
     suite.gate(era, "stall-list", move |world| {
         let mut host = world.gate_with(era, "stall-list", &world.lock(era), IMPATIENT);
+        let id = host.ask_opening();
+        let answer = host.answer(id);
+        host.refused(&answer, &["catalog-timeout"]);
+        host.finish().code(3).lines(1);
+    });
+}
+
+/// A server that fills the pipe to it and reads nothing more: nobody waits for it longer than for one that is silent.
+fn deaf(suite: &mut Suite, era: Era) {
+    suite.bare(era, "deaf", move |world| {
+        let mut host = world.bare(era, "deaf");
+        host.open();
+        for _ping in 0..4_000 {
+            host.message("a ping", |message| message["method"] == "ping");
+        }
+    });
+    suite.gate(era, "deaf", move |world| {
+        let mut host = world.gate_with(era, "deaf", &world.lock(era), IMPATIENT);
         let id = host.ask_opening();
         let answer = host.answer(id);
         host.refused(&answer, &["catalog-timeout"]);

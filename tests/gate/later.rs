@@ -18,6 +18,7 @@ pub fn trials(suite: &mut Suite) {
     for era in Era::BOTH {
         later_list(suite, era);
         list_changed(suite, era);
+        retracted_page(suite, era);
         unlisted(suite, era);
         beside_items(suite, era);
     }
@@ -85,6 +86,24 @@ fn changes_nothing(mut host: Host) {
     }
     assert_eq!(host.tools().len(), 4);
     host.finish().code(0);
+}
+
+/// A page that was taken back before the walk was over must not count as one that was approved.
+fn retracted_page(suite: &mut Suite, era: Era) {
+    suite.bare(era, "retracted-page", move |world| {
+        let mut host = world.bare(era, "retracted-page");
+        host.open();
+        host.tools();
+        assert!(host.saw(MARK) && host.saw("list_changed"));
+    });
+    suite.gate(era, "retracted-page", move |world| {
+        let mut host = world.gate(era, "retracted-page");
+        host.open();
+        let id = host.ask("tools/list", json!({}));
+        let answer = host.answer(id);
+        host.refused(&answer, &["catalog-changed"]);
+        host.end().code(3).without(MARK);
+    });
 }
 
 /// Requests for what no list has; each answers with the mark when it reaches the server.

@@ -6,8 +6,27 @@ use crate::witness::MARK;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// A host that writes all that it wants to know, closes its stream and reads.
+fn all_at_once(mut host: Host) {
+    let opening = host.ask_opening();
+    if host.era == Era::Legacy {
+        host.notify("notifications/initialized");
+    }
+    let list = host.ask("tools/list", json!({}));
+    let call = host.ask_tool("write_note", json!({ "name": "a", "text": "b" }));
+    host.close();
+    for id in [opening, list, call] {
+        let answer = host.answer(id);
+        host.result(&answer);
+    }
+    host.end().code(0);
+}
+
 pub fn trials(suite: &mut Suite) {
     for era in Era::BOTH {
+        suite.add(&format!("{}::honest::stdin_closed_at_once", era.name()), move |world| {
+            all_at_once(world.gate(era, "honest"))
+        });
         for trick in ["die-in-handshake", "half-handshake"] {
             suite.bare(era, trick, move |world| {
                 let mut host = world.bare(era, trick);

@@ -57,8 +57,11 @@ mod tests {
     use super::super::tests::servers;
     use super::*;
 
-    /// Takes a command apart as a runner does: name, properties, data.
-    fn parse(line: &str) -> Option<(&str, Vec<(&str, String)>, String)> {
+    /// Name, properties, data.
+    type Command<'a> = (&'a str, Vec<(&'a str, String)>, String);
+
+    /// Takes a command apart as a runner does.
+    fn parse(line: &str) -> Option<Command<'_>> {
         let (head, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
         let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
         let unescape = |text: &str| {
