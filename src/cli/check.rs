@@ -92,7 +92,7 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
     // how well the jail holds is `run`'s to say; here it matters where something failed
     let mut notes = Vec::new();
     let server = called(target);
-    let mut lock = None;
+    let lock;
     let result = match walked {
         Ok(walked) => {
             lock = Some(walked.terms.lock.value.clone());
