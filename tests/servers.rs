@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Without an installation the trials are marked as ignored, or fail where `MCPJAIL_TEST_REQUIRE` holds `servers` or
-//! `all`. A trial is called `IDENTITY::[tierB::]SERVER`.
+//! `all`. A trial is called `IDENTITY::[tierB::]SERVER`; `IDENTITY::approved::SERVER` approves the server unread and then
+//! starts it as other hosts, elsewhere and in another time zone, none of which may pass for a change.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 #![allow(
     unsafe_code,
@@ -185,8 +186,10 @@ impl Stage {
             std::env::var_os("MCPJAIL_TEST_BINARY").map_or(env!("CARGO_BIN_EXE_mcpjail").into(), PathBuf::from);
         fs::copy(binary, base.path().join("mcpjail"))?;
         fs::set_permissions(base.path().join("mcpjail"), fs::Permissions::from_mode(0o755))?;
-        fs::create_dir(base.path().join("home"))?;
-        identity.own(&base.path().join("home"))?;
+        for name in ["home", "locks", "elsewhere"] {
+            fs::create_dir(base.path().join(name))?;
+            identity.own(&base.path().join(name))?;
+        }
         for case in CASES {
             let name = format!("{}.toml", case.name);
             let text = fs::read_to_string(profiles().join(&name))?;
@@ -255,6 +258,16 @@ impl Stage {
         }
     }
 
+    /// mcpjail, about to do this with the server, which was or will be approved in a lock of its own.
+    fn gated(&self, case: &Case, work: &Path, verb: &[&str], options: &[&str]) -> Command {
+        let mut command = self.command(&self.path("mcpjail"));
+        command.args(verb).arg("--lock").arg(self.path(&format!("locks/{}.json", case.name)));
+        command.arg("--profile").arg(self.path(&format!("{}.toml", case.name))).args(options).arg("--");
+        command.args(case.node.then_some(&self.node)).arg(self.installation.join(case.entry));
+        command.args((case.arguments)(work)).current_dir(work).env("MEMORY_FILE_PATH", work.join("memory.jsonl"));
+        command
+    }
+
     /// The server's command line, alone or behind mcpjail.
     fn start(&self, case: &Case, work: &Path, jail: Option<&str>) -> Result<Server, String> {
         let mut line: Vec<OsString> = Vec::new();
@@ -289,23 +302,8 @@ fn session(stage: &Stage, case: &Case, tier: &str, jailed: bool) -> Result<(Reco
     let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
     let welcome = server.request("initialize", &hello).map_err(|why| said(&server, why))?;
     record.push(("initialize".into(), welcome));
-    // The shared client shakes hands with the attack suite's server, which it tells by its tools, last of all.
-    match server.handshake() {
-        Err(why) if !why.starts_with("unexpected tools") => return Err(said(&server, why)),
-        _ => {}
-    }
-    for method in ["tools/list", "prompts/list", "resources/list", "resources/templates/list"] {
-        let mut cursor = Value::Null;
-        for page in 0..MOST_PAGES {
-            let params = if cursor.is_null() { json!({}) } else { json!({ "cursor": cursor }) };
-            let answer = answer(server.request(method, &params));
-            cursor = answer["nextCursor"].clone();
-            record.push((format!("{method} page {page}"), answer));
-            if cursor.is_null() {
-                break;
-            }
-        }
-    }
+    server.notify("notifications/initialized").map_err(|why| said(&server, why))?;
+    lists(&mut server, &mut record);
     let mut aside = Vec::new();
     for Call { tool, arguments, holds, compared } in (case.calls)(&work) {
         let params = json!({ "name": tool, "arguments": arguments });
@@ -335,6 +333,22 @@ fn session(stage: &Stage, case: &Case, tier: &str, jailed: bool) -> Result<(Reco
     Ok((record, aside))
 }
 
+/// Every page of every list.
+fn lists(server: &mut Server, record: &mut Record) {
+    for method in ["tools/list", "prompts/list", "resources/list", "resources/templates/list"] {
+        let mut cursor = Value::Null;
+        for page in 0..MOST_PAGES {
+            let params = if cursor.is_null() { json!({}) } else { json!({ "cursor": cursor }) };
+            let answer = answer(server.request(method, &params));
+            cursor = answer["nextCursor"].clone();
+            record.push((format!("{method} page {page}"), answer));
+            if cursor.is_null() {
+                break;
+            }
+        }
+    }
+}
+
 fn answer(result: Result<Value, String>) -> Value {
     result.unwrap_or_else(|why| json!({ "refused": why }))
 }
@@ -355,6 +369,48 @@ fn compare(stage: &Stage, case: &Case, tier: &str) -> Result<(), Failed> {
         complaints.push(format!("the launcher's token: bare {open:?}, jailed {shut:?}"));
     }
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n").into()) }
+}
+
+/// Approves a server unread, and then starts it as hosts do that have nothing in common with the approval.
+fn approved(stage: &Stage, case: &Case) -> Result<(), Failed> {
+    let work = stage.fresh_work(case, "approved")?;
+    let finish = |verb: &[&str]| {
+        let output =
+            stage.gated(case, &work, verb, &[]).stdin(Stdio::null()).output().map_err(|why| why.to_string())?;
+        let said = [output.stdout, output.stderr].concat();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!("{verb:?}: {}\n{}", output.status, String::from_utf8_lossy(&said))),
+        }
+    };
+    finish(&["approve", "--yes"])?;
+    let lock = fs::read(stage.path(&format!("locks/{}.json", case.name)))?;
+    let lock: Value = serde_json::from_slice(&lock)?;
+    let counted = lock["tools"].as_array().map_or(0, Vec::len);
+    let everything = json!({ "roots": {}, "sampling": {}, "elicitation": { "form": {}, "url": {} } });
+    let elsewhere = stage.path("elsewhere");
+    let hosts: [(Value, &str, &[&str], &Path); 2] = [
+        (everything, "2025-11-25", &[], &work),
+        (json!({}), "2024-11-05", &["--env", "TZ=Asia/Kathmandu"], &elsewhere),
+    ];
+    for (capabilities, revision, options, directory) in hosts {
+        let mut command = stage.gated(case, &work, &["run"], options);
+        command.current_dir(directory);
+        let mut server = Server::spawn(command)?;
+        let client = json!({ "name": format!("host-of-{revision}"), "version": "3" });
+        let hello = json!({ "protocolVersion": revision, "capabilities": capabilities, "clientInfo": client });
+        let mut record = Record::new();
+        let welcome = server.request("initialize", &hello).and_then(|_| server.notify("notifications/initialized"));
+        welcome.map_err(|why| format!("{revision}: {why}; stderr:\n{}", server.stderr()))?;
+        lists(&mut server, &mut record);
+        let tools = record.first().and_then(|(_, answer)| answer["tools"].as_array()).map_or(0, Vec::len);
+        if tools == 0 || tools > counted {
+            return Err(format!("{revision}: {tools} tools, {counted} approved; stderr:\n{}", server.stderr()).into());
+        }
+        server.kill();
+    }
+    finish(&["check"])?;
+    Ok(())
 }
 
 /// No server of the list needs more than a few lines.
@@ -409,16 +465,23 @@ fn trials(identity: Identity, installation: Option<&Path>) -> Result<Vec<Trial>,
                 }
                 Some(_) => lacks_tier.as_ref().map(|lack| Lack { ..*lack }),
             };
-            trials.push(match (lack, stage.clone()) {
+            let trial = match (lack, stage.clone()) {
                 (Some(Lack { what, required: true }), _) => Trial::test(name, move || {
                     Err(format!("MCPJAIL_TEST_REQUIRE asks for `{what}`, which is not here").into())
                 }),
                 (Some(Lack { what, required: false }), _) => {
                     Trial::test(name, || Ok(())).with_kind(format!("lacks {what}")).with_ignored_flag(true)
                 }
-                (None, Some(stage)) => Trial::test(name, move || compare(&stage, case, tier)),
+                (None, Some(stage)) => {
+                    if tier == "A" {
+                        let (stage, name) = (stage.clone(), format!("{}::approved::{}", identity.name, case.name));
+                        trials.push(Trial::test(name, move || approved(&stage, case)));
+                    }
+                    Trial::test(name, move || compare(&stage, case, tier))
+                }
                 (None, None) => continue,
-            });
+            };
+            trials.push(trial);
         }
     }
     Ok(trials)

@@ -39,6 +39,10 @@ pub struct Known<'a> {
     pub walks: &'a [Catalog],
     /// What sessions met and refused.
     pub session: &'a [Item],
+    /// What was approved and sessions did not find, by kind and name.
+    pub absent: &'a [(Kind, String)],
+    /// Namespaces of resources that sessions met and refused.
+    pub namespaces: &'a [String],
     /// What was launched.
     pub identity: &'a Identity,
     /// What was approved before.
@@ -72,7 +76,7 @@ impl Review {
     /// # Errors
     /// An item or the lock is not what this program makes.
     pub fn new(known: Known<'_>) -> Result<Review, ReviewError> {
-        let Known { walks, session, identity, lock } = known;
+        let Known { walks, session, absent, namespaces, identity, lock } = known;
         let mut review = Review {
             questions: Vec::new(),
             kept: Vec::new(),
@@ -98,6 +102,9 @@ impl Review {
             .map(|entry| ((entry.kind, entry.name.as_str()), entry))
             .collect();
         let old_names: HashSet<(Kind, &str)> = renamed.values().map(|(kind, old)| (*kind, old.as_str())).collect();
+        let mut met: HashMap<(Kind, &str), Vec<&Item>> = HashMap::new();
+        session.iter().for_each(|item| met.entry((item.kind, item.name.as_str())).or_default().push(item));
+        let absent: HashSet<(Kind, &str)> = absent.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
         for (kind, name) in names {
             // the new name asks for both
             if old_names.contains(&(kind, name)) {
@@ -106,7 +113,8 @@ impl Review {
             let from = renamed.get(&(kind, name.to_owned()));
             let known_as = from.map_or((kind, name), |(kind, old)| (*kind, old.as_str()));
             let entry = entries.get(&known_as).copied();
-            let seen = Versions::of(kind, name, walks, session);
+            let session = met.remove(&(kind, name)).unwrap_or_default();
+            let seen = Versions::of(kind, name, walks, session, absent.contains(&(kind, name)));
             match (entry, from) {
                 (Some(old), Some(_)) => {
                     let asked = Asked::Renamed { from: old.name.clone() };
@@ -117,7 +125,7 @@ impl Review {
                 (None, _) => review.questions.extend(seen.new_entry(Asked::New, None)?.map(Question::Item)),
             }
         }
-        let found: BTreeSet<&String> = walks.iter().flat_map(|walk| &walk.namespaces).collect();
+        let found: BTreeSet<&String> = walks.iter().flat_map(|walk| &walk.namespaces).chain(namespaces).collect();
         let allowed = |namespace: &str| approved.as_ref().is_some_and(|approved| approved.allows_namespace(namespace));
         let fresh = found.into_iter().filter(|namespace| !allowed(namespace)).cloned();
         review.questions.extend(fresh.map(Question::Namespace));
@@ -172,7 +180,7 @@ impl Review {
                 return Ok(());
             }
             (None, None, Presence::Never) => ItemQuestion::removed(entry),
-            (None, _, Presence::Sometimes) => ItemQuestion::sometimes(entry),
+            (None, _, Presence::Sometimes) => ItemQuestion::sometimes(entry, seen.absent_in_session()),
         };
         self.ask(question);
         Ok(())

@@ -28,7 +28,7 @@ pub struct ItemQuestion {
     pub item: Item,
     /// Not every walk has shown it.
     pub optional: bool,
-    /// No walk has shown it in this form: a session met it.
+    /// No walk has shown it in this form, or every walk has found it: a session met it, or did not.
     pub in_session: bool,
     /// What differs from walk to walk, and then what differed in sessions: to be accepted one by one, if the item is.
     pub exempt: Vec<Exemption>,
@@ -89,6 +89,7 @@ impl Answer {
     #[must_use]
     pub fn whole(question: &Question) -> Answer {
         match question {
+            Question::Item(item) if item.in_session && matches!(item.asked, Asked::Sometimes) => Answer::No,
             Question::Item(item) => {
                 let parts = item.exempt.iter().take(item.by_walks).enumerate();
                 let parts = parts.filter(|(_, exemption)| exemption.rule != Varies::Any);
@@ -104,8 +105,8 @@ impl ItemQuestion {
         ItemQuestion { optional: true, ..ItemQuestion::of_entry(entry, Asked::Removed) }
     }
 
-    pub(super) fn sometimes(entry: &Entry) -> ItemQuestion {
-        ItemQuestion { optional: true, ..ItemQuestion::of_entry(entry, Asked::Sometimes) }
+    pub(super) fn sometimes(entry: &Entry, in_session: bool) -> ItemQuestion {
+        ItemQuestion { optional: true, in_session, ..ItemQuestion::of_entry(entry, Asked::Sometimes) }
     }
 
     fn of_entry(entry: &Entry, asked: Asked) -> ItemQuestion {
@@ -125,6 +126,13 @@ impl ItemQuestion {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.item.kind
+    }
+
+    /// Whether a session met something here that only a person can judge.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        self.exempt.len() > self.by_walks
+            || (self.in_session && matches!(self.asked, Asked::Sometimes | Asked::Met { .. }))
     }
 
     /// Whether [`Answer::Varies`] means something here.

@@ -22,7 +22,7 @@ fn identity() -> Identity {
 }
 
 fn review(walks: &[Catalog], session: &[Item], lock: Option<&Lock>) -> Review {
-    Review::new(Known { walks, session, identity: &identity(), lock }).unwrap()
+    Review::new(Known { walks, session, absent: &[], namespaces: &[], identity: &identity(), lock }).unwrap()
 }
 
 /// Approves everything with every exemption that is offered.
@@ -239,7 +239,15 @@ fn another_program_is_a_question_and_another_place_is_none() {
     let with = |change: fn(&mut Identity)| {
         let mut now = identity();
         change(&mut now);
-        let review = Review::new(Known { walks: &walks, session: &[], identity: &now, lock: Some(&lock) }).unwrap();
+        let review = Review::new(Known {
+            walks: &walks,
+            session: &[],
+            absent: &[],
+            namespaces: &[],
+            identity: &now,
+            lock: Some(&lock),
+        })
+        .unwrap();
         let asked = asked(&review);
         (asked, settle(review, &[YES]).identity == now)
     };
@@ -291,4 +299,35 @@ proptest! {
         let left = review(&walks, &[], Some(&lock));
         prop_assert!(left.is_settled(), "{:?}", asked(&left));
     }
+}
+
+#[test]
+fn what_a_session_did_not_find_becomes_optional_when_a_person_says_so() {
+    let walks = [catalog(&[("a", "A"), ("b", "B")])];
+    let lock = approve(&walks, None);
+    let absent = [(Kind::Tool, "b".to_owned()), (Kind::Tool, "never approved".to_owned())];
+    let namespaces = ["notes://new".to_owned()];
+    let identity = identity();
+    let again = || {
+        let known = Known {
+            walks: &walks,
+            session: &[],
+            absent: &absent,
+            namespaces: &namespaces,
+            identity: &identity,
+            lock: Some(&lock),
+        };
+        Review::new(known).unwrap()
+    };
+    assert_eq!(asked(&again()), ["b? sometimes", "namespace notes://new"]);
+    // one session that failed to list its tools must not make all of them optional unread
+    let unread: Vec<Answer> = again().questions.iter().map(Answer::whole).collect();
+    let Question::Item(item) = &again().questions[0] else { panic!() };
+    assert!(item.needs_a_person());
+    let unread = settle(again(), &unread);
+    assert!(!unread.entry(Kind::Tool, "b").unwrap().optional);
+    let judged = settle(again(), &[YES, YES]);
+    assert!(judged.entry(Kind::Tool, "b").unwrap().optional);
+    assert!(judged.namespaces.contains("notes://new"));
+    assert!(review(&[catalog(&[("a", "A")])], &[], Some(&judged)).is_settled());
 }

@@ -19,21 +19,31 @@ pub(super) struct Versions<'a> {
     pub(super) walks: Vec<Option<&'a Item>>,
     /// In sessions.
     pub(super) session: Vec<&'a Item>,
+    /// A session did not find it.
+    pub(super) absent: bool,
 }
 
 impl<'a> Versions<'a> {
-    pub(super) fn of(kind: Kind, name: &str, walks: &'a [Catalog], session: &'a [Item]) -> Versions<'a> {
+    pub(super) fn of(
+        kind: Kind,
+        name: &str,
+        walks: &'a [Catalog],
+        session: Vec<&'a Item>,
+        absent: bool,
+    ) -> Versions<'a> {
         let find = |walk: &'a Catalog| walk.item(kind, name);
-        Versions {
-            walks: walks.iter().map(find).collect(),
-            session: session.iter().filter(|item| item.kind == kind && item.name == name).collect(),
-        }
+        Versions { walks: walks.iter().map(find).collect(), session, absent }
+    }
+
+    /// Every walk has found it, and a session has not.
+    pub(super) fn absent_in_session(&self) -> bool {
+        self.absent && self.walks.iter().all(Option::is_some)
     }
 
     pub(super) fn presence(&self) -> Presence {
         match self.walks.iter().flatten().count() {
             0 => Presence::Never,
-            count if count == self.walks.len() => Presence::Always,
+            count if count == self.walks.len() && !self.absent => Presence::Always,
             _ => Presence::Sometimes,
         }
     }

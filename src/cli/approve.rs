@@ -107,10 +107,12 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
         Found { walks: vec![first.surveyed.catalog, second.surveyed.catalog], protocol: first.surveyed.protocol };
     let before = Before::read(&terms.lock.value, args.yes)?;
     let record = Record::new(terms.record.clone());
-    let session = record.read();
+    let met = record.read();
     let known = Known {
         walks: &found.walks,
-        session: &session,
+        session: &met.items,
+        absent: &met.absent,
+        namespaces: &met.namespaces,
         identity: &terms.identity,
         lock: before.as_ref().and_then(|before| before.lock.as_ref()),
     };
@@ -122,18 +124,22 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
         forget(&record);
         return Ok(ExitCode::SUCCESS);
     }
-    let seen = Seen::of(&found.walks, &session, &terms.lock.value)?;
+    let seen = Seen::of(&found.walks, &met.items, &terms.lock.value)?;
     let answers = match args.yes {
         true => unread(&review, &seen, args.accept_findings, &mut out)?,
         false => one_by_one(&review, &seen, &mut io::stdin().lock(), &mut out)?,
     };
     let left_out = left_out(&review, &answers);
+    let unjudged = args.yes
+        && review.questions.iter().any(|question| matches!(question, Question::Item(item) if item.needs_a_person()));
     let lock = review.settle(&answers, approval(&facts::user())).map_err(ApproveError::from)?;
     if lock.entries.is_empty() {
         return Err(ApproveError::Nothing.into());
     }
     write(&lock, &terms.lock.value, before.as_ref())?;
-    forget(&record);
+    if !unjudged {
+        forget(&record);
+    }
     out.write_all(conclusion(&lock, &terms.lock.value, &left_out).as_bytes()).map_err(written)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -25,6 +25,7 @@ pub(super) fn title(question: &Question) -> String {
                 Asked::Met { .. } => format!("another form: {}", named(item)),
             };
             let seen = match (in_session, optional) {
+                (true, _) if matches!(asked, Asked::Sometimes) => " (a session did not find it)",
                 (true, _) => " (seen in a session, not in this walk)",
                 (false, true) => " (only some clients are shown it)",
                 (false, false) => "",

@@ -522,6 +522,10 @@ impl Keeper {
             self.shared.own().pages.remember(walk.pages);
             return Ok(());
         }
+        // What is missing from a list that was not given tells nothing.
+        if only.is_none() && walk.refused.is_empty() {
+            self.shared.keep(&drift);
+        }
         if self.shared.settings.quarantine {
             self.shared.note(&format!("kept from the host, as nobody approved it: {}", drift.short()));
             page::block(&drift, &mut self.shared.state().blocked);

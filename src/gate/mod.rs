@@ -33,7 +33,7 @@ mod walk;
 pub use error::{GateError, Shut};
 pub use host::HostJudge;
 pub use lists::List;
-pub use record::Record;
+pub use record::{Met, Record};
 pub use server::ServerJudge;
 pub use survey::{Client, Surveyed, survey};
 

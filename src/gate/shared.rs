@@ -287,13 +287,19 @@ impl Shared {
         }
     }
 
-    /// Refuses for a difference that showed in mid-session, and keeps what was seen for `mcpjail approve`.
-    pub(super) fn refuse_drift(&self, drift: Drift) {
+    /// Keeps what was seen for `mcpjail approve`, which may see something else: a catalog can depend on the host's name
+    /// and capabilities, and on what happens in a session.
+    pub(super) fn keep(&self, drift: &Drift) {
         if let Some(record) = &self.settings.record
-            && let Err(error) = record.write(&drift)
+            && let Err(error) = record.write(drift)
         {
             self.note(&format!("what the server showed could not be kept for `mcpjail approve`: {error}"));
         }
+    }
+
+    /// Refuses for a difference that showed in mid-session, and keeps what was seen for `mcpjail approve`.
+    pub(super) fn refuse_drift(&self, drift: Drift) {
+        self.keep(&drift);
         self.refuse(GateError::Changed { drift: Box::new(drift), approve: self.settings.approve.clone() });
     }
 }

@@ -31,6 +31,13 @@ const NOTES: usize = 24;
 /// The newest revision with a handshake.
 const LEGACY: &str = "2025-11-25";
 
+/// Everything that servers are known to make their catalogs depend on.
+const ALL_CAPABILITIES: &str = concat!(
+    r#"{"roots":{"listChanged":true},"sampling":{"tools":{},"context":{}},"elicitation":{"form":{},"url":{}},"#,
+    r#""tasks":{"list":{},"cancel":{},"requests":{"sampling":{"createMessage":{}},"elicitation":{"create":{}}}},"#,
+    r#""extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#,
+);
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
@@ -38,7 +45,7 @@ pub struct Client<'a> {
     pub name: &'a str,
     /// `clientInfo.version`.
     pub version: &'a str,
-    /// Whether roots, sampling and elicitation are declared: some servers offer more then.
+    /// Whether roots, sampling, elicitation, tasks and interfaces made of HTML are declared: some servers offer more then.
     pub all_capabilities: bool,
 }
 
@@ -73,7 +80,7 @@ pub fn survey(
     let name = quoted(client.name);
     let info = format!("{{\"name\":{name},\"version\":{}}}", quoted(client.version));
     let capabilities = match client.all_capabilities {
-        true => r#"{"roots":{"listChanged":true},"sampling":{},"elicitation":{}}"#,
+        true => ALL_CAPABILITIES,
         false => "{}",
     };
     let params = format!("{{\"protocolVersion\":\"{LEGACY}\",\"capabilities\":{capabilities},\"clientInfo\":{info}}}");
@@ -223,7 +230,17 @@ impl Talk {
         loop {
             let next = if done { until.min(Instant::now() + SETTLING) } else { until };
             let step = match self.hear(next)? {
-                Heard::Nothing if done => return Ok(walk.sight),
+                Heard::Nothing if done => {
+                    // What such a list would hold is not known, and so not approved.
+                    for (list, code) in walk.refused.iter().filter(|(_, code)| *code != answer::METHOD_NOT_FOUND) {
+                        let text = format!(
+                            "the server answered `{}` with error {code}; nothing of it is known",
+                            list.method()
+                        );
+                        self.note(&text);
+                    }
+                    return Ok(walk.sight);
+                }
                 Heard::Nothing => {
                     return Err(GateError::Timeout { list: walk.waits_for(), timeout: self.timeout });
                 }

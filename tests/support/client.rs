@@ -75,7 +75,7 @@ impl Server {
         let client = json!({ "name": "attack-suite", "version": "0" });
         let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
         self.request("initialize", &params)?;
-        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
+        self.notify("notifications/initialized")?;
         let tools = self.request("tools/list", &json!({}))?;
         match tools["tools"][0]["name"].as_str() {
             Some("attempt") => Ok(()),
@@ -93,6 +93,10 @@ impl Server {
     }
 
     /// One request and its answer; other messages in between are passed over.
+    pub fn notify(&mut self, method: &str) -> Result<(), String> {
+        self.send(&json!({ "jsonrpc": "2.0", "method": method }))
+    }
+
     pub fn request(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         let id = self.next_id;
         self.next_id += 1;
