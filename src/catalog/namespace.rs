@@ -161,7 +161,8 @@ mod tests {
         ] {
             assert_eq!(namespace(uri).as_deref(), Ok(expected), "{uri}");
         }
-        for uri in ["", " https://x", "https://x\n", "ht\ttps://x", "a ", "https://x y/", "https://x\u{a0}", "x:\u{85}"] {
+        for uri in ["", " https://x", "https://x\n", "ht\ttps://x", "a ", "https://x y/", "https://x\u{a0}", "x:\u{85}"]
+        {
             assert_eq!(namespace(uri), Err(ItemFault::BadUri), "{uri:?}");
         }
     }

@@ -149,6 +149,8 @@ mod tests {
         let known = crate::approval::Known {
             walks: &[catalog],
             session: &[],
+            absent: &[],
+            namespaces: &[],
             identity: &crate::catalog::Identity::default(),
             lock: None,
         };
