@@ -147,6 +147,8 @@ mod tests {
         let item = Item::new(Kind::Tool, crate::json::check(text.as_bytes()).unwrap().root).unwrap();
         let catalog = crate::catalog::Catalog { tools: [(item.name.clone(), item)].into(), ..Default::default() };
         let known = crate::approval::Known {
+            absent: &[],
+            namespaces: &[],
             walks: &[catalog],
             session: &[],
             absent: &[],
