@@ -151,8 +151,6 @@ mod tests {
             namespaces: &[],
             walks: &[catalog],
             session: &[],
-            absent: &[],
-            namespaces: &[],
             identity: &crate::catalog::Identity::default(),
             lock: None,
         };

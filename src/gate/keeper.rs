@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const TOLD: usize = 64;
 /// The longest of them, bytes. They have nothing to say but the subscription that they belong to.
 const LONGEST_TOLD: usize = 4 << 10;
+/// How many times in a row a server may say that its lists have changed without showing them.
+const SILENT: u32 = 2;
 /// The revision of the protocol that has batches.
 const BATCHES: &str = "2025-03-26";
 /// Errors by which a server shows that it knows the modern era: the version or a capability does not suit it.
@@ -57,13 +59,15 @@ pub(super) struct Keeper {
     meta: Vec<u8>,
     /// Until when the host's probe may be answered.
     probe: Option<Instant>,
+    /// Walks in a row that the server did not answer in time.
+    silent: u32,
     /// Events that came while a walk was under way and do not belong to it.
     later: Vec<Event>,
 }
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, events: Receiver<Event>) -> Keeper {
-        Keeper { shared, events, meta: META.to_vec(), probe: None, later: Vec::new() }
+        Keeper { shared, events, meta: META.to_vec(), probe: None, silent: 0, later: Vec::new() }
     }
 
     /// Works until the server's stdout is closed.
@@ -384,12 +388,17 @@ impl Keeper {
             }
             // A server may be busy with a call for longer. Whatever the host lists is compared in any case.
             Over::Timeout | Over::Discovered(_) | Over::Asks => {
+                self.silent += 1;
+                if self.silent > SILENT {
+                    return Err(self.timed_out());
+                }
                 self.shared.own().walk = None;
                 self.shared.note("the server says that its lists have changed, but does not show them");
                 self.shared.to_host(&notifications.concat());
                 return Ok(());
             }
         }
+        self.silent = 0;
         self.settle(Some(lists))?;
         self.shared.to_host(&notifications.concat());
         Ok(())
