@@ -287,7 +287,7 @@ fn sockets_in_a_grant_are_covered_and_their_number_is_bounded() {
     );
     listeners.pop();
     fs::remove_file(format!("{shared}/socket 256")).unwrap();
-    let full = home.run(&["--trust-first-use", "--read", shared, "--", "true"]);
+    let full = home.run(&["--trust-first-use", "--read", shared, "--", "cat"]);
     assert!(!String::from_utf8_lossy(&full.stderr).contains("error["), "{}", String::from_utf8_lossy(&full.stderr));
 }
 
