@@ -9,7 +9,7 @@ use crate::facts::{PrivateDirectory, private_directory};
 use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
 use crate::sys::fd;
 use crate::sys::signal::SignalFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 /// A running server and our ends of its pipes.
@@ -114,6 +114,9 @@ impl Launch<'_> {
     }
 }
 
+/// What the pipe from the server's stdout holds, bytes: lists come whole.
+const WIDE: i32 = 512 << 10;
+
 /// Our ends of the server's standard streams.
 pub(super) struct Streams {
     pub(super) stdin: OwnedFd,
@@ -125,6 +128,7 @@ impl Streams {
     fn start(tier: Tier) -> Result<(Nascent, Streams), Refused> {
         let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
         let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
+        fd::widen(stdout.as_fd(), WIDE);
         let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
         let nascent = jail::start(tier, stdio).map_err(Refused::Jail)?;
         Ok((nascent, Streams { stdin, stdout, stderr }))

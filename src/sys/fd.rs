@@ -45,6 +45,13 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((own(ends[0].into())?, own(ends[1].into())?))
 }
 
+/// Lets a pipe hold so many bytes, so that a long message needs fewer turns of writer and reader. A wish: the kernel may
+/// refuse it, above all where the user's pipes hold much already (pipe(7), `pipe-user-pages-soft`).
+pub fn widen(pipe: BorrowedFd<'_>, bytes: i32) {
+    // SAFETY: takes a descriptor and a number.
+    let _refused = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
 /// A close-on-exec duplicate with a number of at least `least`.
 ///
 /// # Errors
