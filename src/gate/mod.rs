@@ -21,6 +21,7 @@ mod error;
 mod host;
 mod keeper;
 mod lists;
+mod opening;
 mod page;
 mod record;
 mod server;

@@ -1,8 +1,9 @@
 //! Reads a whole catalog as a client of its own, for approval and for checks: no host is there.
 
 use super::error::GateError;
-use super::keeper::{META, is_description, offered};
+use super::keeper::META;
 use super::lists::List;
+use super::opening::{is_description, offered};
 use super::sight::Sight;
 use super::walk::{Numbers, Pages, Step, Walk, number};
 use super::{Era, answer};
