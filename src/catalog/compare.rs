@@ -92,47 +92,52 @@ impl<'a> Comparison<'a> {
         self.note(kind, judgement, || Item::new(kind, value))
     }
 
-    /// Takes all elements of a list, such as a result's `tools`, in one pass over its text: the fast way for many.
+    /// Takes all elements of a list, such as a result's `tools`, in one pass over its text: the fast way for many. Gives
+    /// their number.
     ///
     /// # Errors
     /// As [`Comparison::item`], and a value that is no list.
-    pub fn list(&mut self, kind: Kind, list: Value<'_>) -> Result<(), ItemFault> {
+    pub fn list(&mut self, kind: Kind, list: Value<'_>) -> Result<usize, ItemFault> {
         let text = list.raw();
         if list.kind() != json::Kind::Array {
             return Err(ItemFault::NotAList { kind });
         }
         let approved = self.approved;
-        if text.len() < LARGE {
-            for judged in judge_all(approved, kind, text, after_space(text, 1), &mut self.scratch)? {
-                self.note_in(kind, text, judged)?;
-            }
-            return Ok(());
-        }
         // Half of a large list is judged on a thread of its own; the host waits for it.
-        let middle = list.elements().map(|element| offset_in(text, element)).find(|at| *at > text.len() / 2);
-        let (first, second) = text.split_at(middle.unwrap_or(text.len()));
+        let middle = match text.len() < LARGE {
+            true => None,
+            false => list.elements().map(|element| offset_in(text, element)).find(|at| *at > text.len() / 2),
+        };
+        let judged = match middle {
+            None => judge_all(approved, kind, text, after_space(text, 1), &mut self.scratch)?,
+            Some(middle) => self.halves(kind, text, middle)?,
+        };
+        let count = judged.len();
+        for (judgement, place) in judged {
+            let item = text.get(place).unwrap_or_default();
+            let _noted = self.note(kind, judgement, || Item::new(kind, reread(item)?))?;
+        }
+        Ok(count)
+    }
+
+    /// Judges a list by two threads, the second from `middle` on, where an element begins.
+    fn halves(&mut self, kind: Kind, text: &[u8], middle: usize) -> Result<Vec<Judged>, ItemFault> {
+        let approved = self.approved;
         let (first, second) = thread::scope(|scope| {
-            let second = thread::Builder::new().spawn_scoped(scope, || {
-                judge_all(approved, kind, text, text.len() - second.len(), &mut Scratch::default())
-            });
-            let first = judge_all(approved, kind, first, after_space(first, 1), &mut self.scratch);
-            let second = second.map(|thread| thread.join());
-            (first, second)
+            let second = || judge_all(approved, kind, text, middle, &mut Scratch::default());
+            let second = thread::Builder::new().spawn_scoped(scope, second);
+            let half = text.get(..middle).unwrap_or(text);
+            let first = judge_all(approved, kind, half, after_space(half, 1), &mut self.scratch);
+            (first, second.map(|thread| thread.join()))
         });
         let second = match second {
             Ok(Ok(judged)) => judged,
             // No thread is to be had: the rest is judged here.
-            _ => judge_all(approved, kind, text, middle.unwrap_or(text.len()), &mut self.scratch),
+            _ => judge_all(approved, kind, text, middle, &mut self.scratch),
         };
-        for judged in first?.into_iter().chain(second?) {
-            self.note_in(kind, text, judged)?;
-        }
-        Ok(())
-    }
-
-    fn note_in(&mut self, kind: Kind, text: &[u8], (judgement, place): Judged) -> Result<(), ItemFault> {
-        let item = text.get(place).unwrap_or_default();
-        self.note(kind, judgement, || Item::new(kind, reread(item)?)).map(|_| ())
+        let mut judged = first?;
+        judged.append(&mut second?);
+        Ok(judged)
     }
 
     /// Keeps in mind that an item came, and the item itself where it differs.
@@ -309,8 +314,8 @@ mod tests {
     fn lists_and_what_is_none() {
         let approved = approved(&["a"]);
         let list = |text: &str| Comparison::new(&approved).list(Kind::Tool, value(text));
-        assert_eq!(list("[]"), Ok(()));
-        assert_eq!(list(" [ \n ] "), Ok(()));
+        assert_eq!(list("[]"), Ok(0));
+        assert_eq!(list(" [ \n ] "), Ok(0));
         assert_eq!(list("{}"), Err(ItemFault::NotAList { kind: Kind::Tool }));
         assert_eq!(list("null"), Err(ItemFault::NotAList { kind: Kind::Tool }));
         for text in ["[1]", "[{\"name\":\"a\"},\"x\"]", "[[{\"name\":\"a\"}]]", "[null]"] {
@@ -333,7 +338,7 @@ mod tests {
         assert!(text.len() > LARGE);
         let list = crate::json::check(text.as_bytes()).unwrap().root;
         let mut at_once = Comparison::of(&approved, &[Kind::Tool]);
-        at_once.list(Kind::Tool, list).unwrap();
+        assert_eq!(at_once.list(Kind::Tool, list).unwrap(), 3000);
         let mut one_by_one = Comparison::of(&approved, &[Kind::Tool]);
         for element in list.elements() {
             let _noted = one_by_one.item(Kind::Tool, element).unwrap();

@@ -3,22 +3,43 @@
 use super::launch::Terms;
 use super::output::{Failed, note};
 use crate::approval::rfc3339;
-use crate::catalog::{Approval, Approved, Catalog, Comparison, Identity, Lock, Replace, Saved, load, save};
+use crate::catalog::{Approval, Approved, Catalog, Comparison, Identity, Lock, LockError, Replace, Saved, load, save};
 use crate::config::{Drift, FirstUse};
 use crate::gate::{GateError, Record, Settings};
 use crate::{identity, json};
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
-/// Reads what was approved of a server and holds what is launched against it; `None` where nothing was and the first
-/// use is trusted. Nothing of the server's has run yet.
-pub(super) fn approved(terms: &Terms) -> Result<Option<Approved>, Failed> {
-    let path = &terms.lock.value;
-    match load(path)? {
-        Some(text) => {
-            let approved = Approved::parse(text, path)?;
+/// A lock that is being read on a thread of its own, while the plan is made.
+pub(super) struct Reading(JoinHandle<Result<Option<Approved>, LockError>>);
+
+impl Reading {
+    /// Begins to read.
+    pub(super) fn start(path: PathBuf) -> Result<Reading, Failed> {
+        let read = move || match load(&path)? {
+            Some(text) => Approved::parse(text, &path).map(Some),
+            None => Ok(None),
+        };
+        let thread = thread::Builder::new().name("lock".to_owned()).spawn(read);
+        Ok(Reading(thread.map_err(|source| GateError::Io { action: "start a thread", source })?))
+    }
+
+    /// Waits for the lock. The thread is gone afterwards.
+    fn end(self) -> Result<Option<Approved>, Failed> {
+        let gone = |_| GateError::Io { action: "read the lock", source: io::Error::other("its thread ended early") };
+        Ok(self.0.join().map_err(gone)??)
+    }
+}
+
+/// What was approved of a server, held against what is launched; `None` where nothing was and the first use is trusted.
+/// Nothing of the server's has run yet.
+pub(super) fn approved(reading: Reading, terms: &Terms) -> Result<Option<Approved>, Failed> {
+    match reading.end()? {
+        Some(approved) => {
             holds(&approved, terms)?;
             Ok(Some(approved))
         }

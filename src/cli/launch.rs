@@ -90,15 +90,17 @@ impl Launch<'_> {
             Tier::A => None,
             Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
         };
+        let reading = self.gated.then(|| gate::Reading::start(prepared.lock().to_owned())).transpose();
+        let reading = reading.map_err(Refused::Other)?;
         let absent = prepared.absent();
         let called = prepared.called();
         let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
         let Called { record, identity } = called;
         let approve = self.target.typed("approve");
         let terms = Terms { gate: plan.gate.clone(), lock: plan.lock.clone(), record, identity, approve };
-        let approved = match self.gated {
-            true => gate::approved(&terms).map_err(Refused::Other)?,
-            false => None,
+        let approved = match reading {
+            Some(reading) => gate::approved(reading, &terms).map_err(Refused::Other)?,
+            None => None,
         };
         let running = nascent.finish(&plan, self.signals).map_err(Refused::Jail)?;
         self.note(

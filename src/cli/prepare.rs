@@ -112,6 +112,11 @@ impl Prepared {
         Called { record: self.loc.drift_record(&self.key), identity }
     }
 
+    /// Where the lock is; absolute.
+    pub(super) fn lock(&self) -> &Path {
+        &self.lock.value
+    }
+
     /// The plan for a tier. `private` is tier B's private directory.
     pub(super) fn plan(self, tier: Tier, private: Option<PathBuf>) -> Result<Plan, Failed> {
         let Prepared { loc, profile, command, grants, islands, guards, lock, cwd, .. } = self;

@@ -81,7 +81,7 @@ pub(super) fn bare(
     approved: &Approved,
     list: List,
     id: &Id,
-    result: Value<'_>,
+    members: &[(json::Text<'_>, Value<'_>)],
     known: &mut Vec<u8>,
 ) -> Option<Vec<u8>> {
     let mut stays = |(key, value): &(json::Text<'_>, Value<'_>)| match () {
@@ -91,12 +91,12 @@ pub(super) fn bare(
         () if key.is("cacheScope") => value.text().is_some_and(|text| text.is("public") || text.is("private")),
         () => key.is("_meta") && is_own_meta(approved, *value, known),
     };
-    if result.members().all(|member| stays(&member)) {
+    if members.iter().all(&mut stays) {
         return None;
     }
-    let members: Vec<(String, Vec<u8>)> =
-        result.members().filter(stays).map(|(key, value)| (key.decode().into_owned(), value.raw().to_vec())).collect();
-    Some(answered(id, &object(&members)))
+    let kept = members.iter().filter(|member| stays(member));
+    let kept: Vec<_> = kept.map(|(key, value)| (key.decode().into_owned(), value.raw().to_vec())).collect();
+    Some(answered(id, &object(&kept)))
 }
 
 /// Whether a result's `_meta` says nothing but what was approved that the server says about itself.

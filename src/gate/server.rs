@@ -237,7 +237,10 @@ impl Shared {
     /// A page as the host gets it: only approved entries, and nothing beside them that was not there at the start.
     fn check_list(&self, approved: &Approved, list: List, id: &Id, result: Value<'_>, state: &mut State) -> Checked {
         let mut own = self.own();
-        let hash = result.get(list.member()).map(|entries| own.pages.hash(entries));
+        // One pass, since a list may be large.
+        let members: Vec<_> = result.members().collect();
+        let entries = members.iter().find(|(key, _)| key.is(list.member()));
+        let hash = entries.map(|(_, entries)| own.pages.hash(*entries));
         let known = state.blocked.is_empty() && hash.is_some_and(|hash| own.pages.is_known(list, hash));
         let checked = match known {
             true => Checked::Same,
@@ -246,10 +249,12 @@ impl Shared {
         let bare = match &checked {
             Checked::Same => {
                 own.pages.remember(hash.map(|hash| (list, hash)));
-                page::bare(approved, list, id, result, &mut own.said)
+                page::bare(approved, list, id, &members, &mut own.said)
             }
             Checked::Without(line) => match parse_message(line) {
-                Ok(Message::Response { result, .. }) => page::bare(approved, list, id, result, &mut own.said),
+                Ok(Message::Response { result, .. }) => {
+                    page::bare(approved, list, id, &result.members().collect::<Vec<_>>(), &mut own.said)
+                }
                 _ => None,
             },
             Checked::Drifted(_) | Checked::Refused(_) => None,

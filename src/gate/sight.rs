@@ -16,8 +16,8 @@ pub(super) enum Seen {
 
 /// Takes the entries of a walk.
 pub(super) trait Sight {
-    /// The entries of a page, an array.
-    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError>;
+    /// The entries of a page, an array; gives their number.
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<usize, GateError>;
     /// What the server says about itself, a result of `initialize` or `server/discover`; gives whether it may be shown as
     /// it is.
     fn server(&mut self, result: Value<'_>) -> Result<bool, GateError>;
@@ -26,7 +26,7 @@ pub(super) trait Sight {
 }
 
 impl Sight for Seen {
-    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<usize, GateError> {
         match self {
             Seen::Compare(comparison) => comparison.entries(list, entries),
             Seen::Collect(catalog) => catalog.entries(list, entries),
@@ -49,12 +49,11 @@ impl Sight for Seen {
 }
 
 impl Sight for Comparison<'_> {
-    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
-        match list.kind() {
-            Some(kind) => self.list(kind, entries)?,
-            None => entries.elements().try_for_each(|entry| self.resource(entry).map(|_| ()))?,
-        }
-        Ok(())
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<usize, GateError> {
+        let Some(kind) = list.kind() else {
+            return entries.elements().try_fold(0, |count, entry| Ok(self.resource(entry).map(|_| count + 1)?));
+        };
+        Ok(self.list(kind, entries)?)
     }
 
     fn server(&mut self, result: Value<'_>) -> Result<bool, GateError> {
@@ -69,14 +68,16 @@ impl Sight for Comparison<'_> {
 }
 
 impl Sight for Catalog {
-    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+    fn entries(&mut self, list: List, entries: Value<'_>) -> Result<usize, GateError> {
+        let mut count = 0;
         for entry in entries.elements() {
+            count += 1;
             match list.kind() {
                 Some(kind) => self.add(kind, entry)?,
                 None => self.add_resource(entry)?,
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     fn server(&mut self, result: Value<'_>) -> Result<bool, GateError> {

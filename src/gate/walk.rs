@@ -263,11 +263,10 @@ impl<S: Sight> Walk<S> {
         if progress.pages > PAGES {
             return Err(GateError::too_large("pages of one list", PAGES));
         }
-        progress.entries += members.entries.elements().count();
+        progress.entries += self.sight.entries(list, members.entries)?;
         if progress.entries > ENTRIES {
             return Err(GateError::too_large("entries of one list", ENTRIES));
         }
-        self.sight.entries(list, members.entries)?;
         self.pages.push((list, pages.hash(members.entries)));
         let Some(cursor) = members.cursor else { return Ok(None) };
         if cursor.len() > CURSOR {
@@ -321,10 +320,10 @@ mod tests {
     struct Names(Vec<(List, String)>);
 
     impl Sight for Names {
-        fn entries(&mut self, list: List, entries: Value<'_>) -> Result<(), GateError> {
+        fn entries(&mut self, list: List, entries: Value<'_>) -> Result<usize, GateError> {
             let name = |entry: Value<'_>| entry.get("name").and_then(Value::str).unwrap_or_default().into_owned();
             self.0.extend(entries.elements().map(|entry| (list, name(entry))));
-            Ok(())
+            Ok(entries.elements().count())
         }
         fn server(&mut self, _item: Value<'_>) -> Result<bool, GateError> {
             Ok(true)
