@@ -116,7 +116,7 @@ impl Launch<'_> {
     }
 }
 
-/// What the pipes to and from the server hold, bytes: a list or a large message needs fewer turns.
+/// What the pipe from the server holds, bytes: a list needs fewer turns.
 const WIDE: i32 = 512 << 10;
 
 /// Our ends of the server's standard streams.
@@ -131,7 +131,6 @@ impl Streams {
         let pipe = || fd::pipe().map_err(|source| Refused::Other(IoFailed { what: "make a pipe", source }.into()));
         let ((server_in, stdin), (stdout, server_out), (stderr, server_err)) = (pipe()?, pipe()?, pipe()?);
         fd::widen(stdout.as_fd(), WIDE);
-        fd::widen(stdin.as_fd(), WIDE);
         let stdio = Stdio { stdin: server_in, stdout: server_out, stderr: server_err };
         let nascent = jail::start(tier, stdio).map_err(Refused::Jail)?;
         Ok((nascent, Streams { stdin, stdout, stderr }))
