@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn no_server_forges_a_command() {
-        let text = anstream::adapter::strip_str(&render(&servers(), Path::new("/work"))).to_string();
+        let text = anstream::adapter::strip_str(&render(&servers(), Path::new("/team"))).to_string();
         let commands: Vec<_> = text.lines().filter_map(parse).collect();
         let names: Vec<&str> = commands.iter().map(|(name, ..)| *name).collect();
         assert_eq!(names, ["notice", "error", "warning", "error"], "{text}");
@@ -89,7 +89,7 @@ mod tests {
     fn files_are_named_as_the_repository_knows_them() {
         let mut servers = servers();
         servers[2].problems[0].line = Some(7);
-        let text = render(&servers, Path::new("/work"));
+        let text = render(&servers, Path::new("/team"));
         let commands: Vec<_> = text.lines().filter_map(parse).collect();
         assert!(!commands[1].1.iter().any(|(key, _)| *key == "file"), "a file outside has no place there");
         let place: Vec<_> = commands[3].1.iter().skip(1).map(|(key, value)| (*key, value.as_str())).collect();

@@ -160,7 +160,7 @@ mod tests {
         let item = |kind, name: &str| Item { kind, name: name.into() };
         let plain = Checked {
             server: "notes".into(),
-            lock: "/work/locks/notes.lock.json".into(),
+            lock: "/team/locks/notes.lock.json".into(),
             state: State::Same,
             exit: Exit::Fine,
             items: vec![item("tool", "read"), item("tool", "write")],
@@ -199,7 +199,7 @@ mod tests {
         };
         let failed = Checked {
             server: "node 'x y.js'".into(),
-            lock: "/work/locks/command.lock.json".into(),
+            lock: "/team/locks/command.lock.json".into(),
             state: State::Failed,
             exit: Exit::Server,
             items: Vec::new(),
@@ -242,6 +242,6 @@ mod tests {
     fn paths_become_uris() {
         assert_eq!(uri_path(Path::new("/a b/ü#%?.json")), "/a%20b/%C3%BC%23%25%3F.json");
         assert_eq!(portable(Path::new("/w/x/y"), Path::new("/w")), Ok(Path::new("x/y")));
-        assert_eq!(portable(Path::new("/work/y"), Path::new("/w")), Err(Path::new("/work/y")));
+        assert_eq!(portable(Path::new("/team/y"), Path::new("/w")), Err(Path::new("/team/y")));
     }
 }

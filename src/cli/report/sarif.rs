@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_log_has_what_the_schema_requires() {
-        let log: Value = serde_json::from_str(&render(&servers(), Path::new("/work"))).unwrap();
+        let log: Value = serde_json::from_str(&render(&servers(), Path::new("/team"))).unwrap();
         check(&log);
         let run = &log["runs"][0];
         assert_eq!(run["invocations"][0]["executionSuccessful"], false, "one server was not checked");
