@@ -1,5 +1,7 @@
 //! What every error of the library offers to the person who meets it.
 
+use std::fmt::Write;
+
 /// The process's exit code, the same for every subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -42,6 +44,28 @@ pub fn printable(text: &str) -> String {
         |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let spelt = |c: char| if c.is_control() || turns(c) { c.escape_default().collect() } else { String::from(c) };
     text.chars().map(spelt).collect()
+}
+
+/// An error on one line with its causes and its hint, for a JSON-RPC error.
+#[must_use]
+pub fn one_line(error: &dyn Diagnose) -> String {
+    let mut text = format!("mcpjail: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _never_fails = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        let _never_fails = write!(text, " (hint: {hint})");
+    }
+    text
+}
+
+/// A path as one shell word, given in a form that can be shown.
+#[must_use]
+pub fn shell_path(shown: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
+    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::item::Kind;
 use super::visible::{named, visible};
-use crate::diagnose::{Diagnose, Exit};
+use crate::diagnose::{Diagnose, Exit, shell_path};
 use crate::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -186,9 +186,7 @@ fn approve(origin: &Path) -> String {
 
 /// A path as one shell word, on one line.
 pub(super) fn shell(path: &Path) -> String {
-    let text = visible(&path.to_string_lossy());
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    shell_path(visible(&path.to_string_lossy()))
 }
 
 /// The offset of the first of git's conflict markers. JSON has none: no line of it begins so, inside strings or not.

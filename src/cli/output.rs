@@ -1,6 +1,6 @@
 //! What is printed and how an error looks. Standard output belongs to JSON-RPC under `run`; messages go to stderr.
 
-use crate::diagnose::{Diagnose, Exit, printable};
+use crate::diagnose::{Diagnose, Exit, one_line, printable};
 
 pub(super) use crate::catalog::visible;
 
@@ -31,16 +31,7 @@ impl Failed {
 
     /// The message on one line with its causes and hint, for a JSON-RPC error.
     pub(super) fn one_line(&self) -> String {
-        let mut text = format!("mcpjail: {}", self.0);
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            let _never_fails = write!(text, ": {cause}");
-            source = cause.source();
-        }
-        if let Some(hint) = self.0.hint() {
-            let _never_fails = write!(text, " (hint: {hint})");
-        }
-        text
+        one_line(&*self.0)
     }
 }
 

@@ -361,9 +361,7 @@ fn leads_to(written: &str, path: &Path) -> String {
 
 /// A path as one shell word.
 pub(super) fn shell(path: &Path) -> String {
-    let text = shown(path);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    crate::diagnose::shell_path(shown(path))
 }
 
 /// The candidate that `word` is most likely a misspelling of.

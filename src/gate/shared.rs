@@ -5,12 +5,10 @@ use super::state::{Asked, Held, Stage, State};
 use super::walk::{Numbers, Pages, Walk};
 use super::{Settings, answer, sight::Seen};
 use crate::catalog::{Approved, Drift, Kind};
-use crate::diagnose::{Diagnose, printable};
+use crate::diagnose::{Diagnose, one_line, printable};
 use crate::json::Value;
 use crate::relay::{Id, Wires, parse_message};
 use std::borrow::Cow;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -110,7 +108,7 @@ impl Shared {
             // There is one for the life of the process.
             let _first = known.set(&*Box::leak(Box::new(approved)));
         }
-        let numbers = Numbers::new(RandomState::new().build_hasher().finish());
+        let numbers = Numbers::random();
         Shared {
             wires,
             settings,
@@ -282,7 +280,7 @@ impl Shared {
     /// The answer to a request in a session that is refused.
     pub(super) fn refusal_of(&self, id: &Id) -> Vec<u8> {
         match self.refusal.get() {
-            Some(error) => answer::error(Some(id), answer::SERVER_ERROR, &one_line(error), error.code()),
+            Some(error) => answer::error(Some(id), answer::SERVER_ERROR, &one_line(&**error), error.code()),
             None => answer::error(Some(id), answer::SERVER_ERROR, "mcpjail: the session is over", "server-ended"),
         }
     }
@@ -353,23 +351,6 @@ pub(super) fn modern_meta(params: Option<Value<'_>>) -> Option<Vec<u8>> {
     }
     text.push(b'}');
     Some(text)
-}
-
-/// An error with its causes and hint, for a JSON-RPC error.
-pub(super) fn one_line(error: &GateError) -> String {
-    let mut text = format!("mcpjail: {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    if let Some(hint) = error.hint() {
-        text.push_str(" (hint: ");
-        text.push_str(&hint);
-        text.push(')');
-    }
-    text
 }
 
 fn shorten(text: &str) -> String {

@@ -14,7 +14,6 @@ use crate::relay::{
     DEFAULT_MAX_MESSAGE, FrameReader, Message, Next, Outlet, Refused, Source, parse_message, salvage_id,
 };
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -188,7 +187,7 @@ impl Talk {
                 }
             })
             .map_err(io)?;
-        let numbers = Numbers::new(RandomState::new().build_hasher().finish());
+        let numbers = Numbers::random();
         Ok(Talk { outgoing, incoming, numbers, pages: Pages::default(), timeout, notes: Vec::new() })
     }
 

@@ -10,7 +10,7 @@ use super::{answer, sight::Sight};
 use crate::json::{self, Kind, Value};
 use crate::relay::{Id, Message};
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// The most pages of one list.
 const PAGES: usize = 1_000;
@@ -33,8 +33,12 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// `nonce` is random.
-    pub(super) fn new(nonce: u64) -> Numbers {
+    /// Numbers that nobody can guess.
+    pub(super) fn random() -> Numbers {
+        Numbers::new(RandomState::new().build_hasher().finish())
+    }
+
+    fn new(nonce: u64) -> Numbers {
         Numbers { prefix: format!("mcpjail-{nonce:016x}-"), next: 0 }
     }
 
