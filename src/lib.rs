@@ -31,6 +31,7 @@ pub mod command;
 pub mod config;
 pub mod demo;
 pub mod diagnose;
+pub mod egress;
 pub mod facts;
 pub mod gate;
 pub mod identity;

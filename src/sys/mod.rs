@@ -17,6 +17,7 @@ pub mod filter;
 pub mod landlock;
 #[cfg(target_arch = "x86_64")]
 pub mod lane;
+pub mod message;
 pub mod mount;
 pub mod net;
 pub mod pidfd;

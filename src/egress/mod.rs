@@ -1,0 +1,27 @@
+//! Egress: what a server reaches of the network, by name, without the server knowing.
+//!
+//! ```text
+//!  jail (own network namespace)     │ machine
+//!  every address is local           │
+//!  server ─► :443, :5432, … ───────►│ proxy ──────── asks ───────► broker
+//!         ─► :53 (DNS) ────────────►│ reads hostile bytes;         rules, addresses handed out,
+//!                                   │ no file, no socket of its    the machine's resolver; opens
+//!                                   │ own, no program              what was checked, and only that
+//!                                   │   └───── records ─► launcher ◄───┘
+//! ```
+//!
+//! Stage 2 makes every address local to the jail and listens there, on the granted ports and on port 53, before it drops
+//! its capabilities; the listeners go to a process outside, `mcpjail __egress`, which is two: the *proxy* answers names,
+//! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
+//! opens sockets to the addresses that were checked.
+
+mod event;
+mod name;
+mod reason;
+mod rule;
+mod wire;
+
+pub use event::{Event, Protocol};
+pub use name::{DnsName, NameFault};
+pub use reason::Reason;
+pub use rule::{Destination, Limits, Network, Ports, Rule};
