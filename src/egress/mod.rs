@@ -15,7 +15,11 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+mod cursor;
+pub mod dns;
 mod event;
+pub mod hello;
+pub mod http;
 mod name;
 mod reason;
 mod rule;
