@@ -7,11 +7,14 @@
     reason = "system calls and vector instructions are unsafe; this module is where they are made safe"
 )]
 
+mod address;
 #[cfg(target_env = "musl")]
 pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
+pub mod datagram;
+pub mod epoll;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
@@ -24,6 +27,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod stream;
 
 use std::io;
 
