@@ -16,6 +16,8 @@
 //! opens sockets to the addresses that were checked.
 
 mod event;
+mod knock;
+pub(crate) mod listeners;
 mod name;
 mod reason;
 mod rule;

@@ -12,7 +12,8 @@ use super::spec::{self, Spec, View};
 use super::{limits, proof, reaper};
 use crate::sys::fd::{adopt, close_from, close_on_exec_from};
 use crate::sys::landlock::Handled;
-use crate::sys::{net, process, signal};
+use crate::sys::netlink::Netlink;
+use crate::sys::{process, signal};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -126,7 +127,8 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     if full {
         pid_max = root::enter(&view.nodes, view.processes)?;
         if view.loopback {
-            net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
+            let up = Netlink::open().and_then(|mut netlink| netlink.bring_up_loopback());
+            up.map_err(failed(Layer::Network, "bringing up the private loopback"))?;
         }
     }
     let spec: Spec = spec::receive(&mut pipe).map_err(failed(Layer::Exec, "the program: half of the plan has come"))?;

@@ -19,11 +19,14 @@ pub mod landlock;
 pub mod lane;
 pub mod message;
 pub mod mount;
-pub mod net;
+pub mod netlink;
+#[cfg(test)]
+pub(crate) mod own_network;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod socket;
 
 use std::io;
 
