@@ -24,5 +24,5 @@ mod supervisor;
 
 pub use cgroup::available as cgroup_place;
 pub use layer::{Failure, JailError, Layer, LayerReport, Status};
-pub use spawn::{Nascent, Running, Stdio, start};
+pub use spawn::{Building, Companion, Nascent, Running, Stdio, start};
 pub use supervisor::confine as confine_supervisor;

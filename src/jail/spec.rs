@@ -18,7 +18,18 @@ pub(super) struct View {
     pub(super) nodes: Vec<Node>,
     /// Processes the jail's pid namespace may hold, where the kernel can say so.
     pub(super) processes: u64,
-    pub(super) loopback: bool,
+    pub(super) network: Network,
+}
+
+/// What of a network the jail has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Network {
+    /// No internet socket can be made.
+    None,
+    /// A loopback of its own.
+    Loopback,
+    /// A loopback of its own to which every address leads, with listeners on these ports that somebody outside holds.
+    Egress(Vec<u16>),
 }
 
 /// The second part: the walls, the proof and the program.
@@ -80,13 +91,19 @@ pub(super) struct Outside {
 }
 
 impl View {
+    /// With `ports` the jail has egress through them.
+    ///
     /// # Errors
     /// [`JailError::Nul`].
-    pub(super) fn new(plan: &Plan) -> Result<View, JailError> {
+    pub(super) fn new(plan: &Plan, ports: Option<&[u16]>) -> Result<View, JailError> {
         Ok(View {
             nodes: plan.view.iter().map(node).collect::<Result<_, _>>()?,
             processes: plan.limits.processes.value,
-            loopback: plan.sockets.value == Sockets::UnixAndInetInside,
+            network: match (ports, plan.sockets.value) {
+                (Some(ports), _) => Network::Egress(ports.to_vec()),
+                (None, Sockets::UnixAndInetInside) => Network::Loopback,
+                (None, Sockets::UnixInside | Sockets::PairsOnly) => Network::None,
+            },
         })
     }
 }
