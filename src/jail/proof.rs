@@ -37,7 +37,7 @@ pub(super) fn prove(
 }
 
 /// The attempt must have failed with exactly this errno.
-fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
+pub(super) fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
     match attempt {
         Ok(()) => Err(Failure::open(layer, format!("{what} was not refused"))),
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
@@ -45,18 +45,18 @@ fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Res
     }
 }
 
-fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
+pub(super) fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| Failure::refused(layer, format!("reading {what}"), &error)
 }
 
-fn no_new_privs() -> Result<(), Failure> {
+pub(super) fn no_new_privs() -> Result<(), Failure> {
     match attempt::no_new_privs() {
         Ok(true) => Ok(()),
         _ => Err(Failure::open(Layer::NoNewPrivs, "no_new_privs is not set")),
     }
 }
 
-fn capabilities(powerless: bool) -> Result<(), Failure> {
+pub(super) fn capabilities(powerless: bool) -> Result<(), Failure> {
     let layer = Layer::Capabilities;
     let sets = caps::sets().map_err(unreadable(layer, "the capability sets"))?;
     if sets.effective | sets.permitted | sets.inheritable != 0 {

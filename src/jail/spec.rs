@@ -147,7 +147,7 @@ impl Spec {
 ///
 /// # Errors
 /// [`JailError::Vanished`] when it cannot be written down. A reader that is gone is no error: its report says why.
-pub(super) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), JailError> {
+pub(crate) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), JailError> {
     let bytes =
         postcard::to_allocvec(part).map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
     let length = u32::try_from(bytes.len()).map_err(|_| JailError::Vanished("the plan is too long".into()))?;
@@ -159,7 +159,7 @@ pub(super) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), J
 ///
 /// # Errors
 /// As read(2); `InvalidData` for what is no such part.
-pub(super) fn receive<T: serde::de::DeserializeOwned>(pipe: &mut impl Read) -> io::Result<T> {
+pub(crate) fn receive<T: serde::de::DeserializeOwned>(pipe: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     pipe.read_exact(&mut length)?;
     let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?];

@@ -16,6 +16,65 @@ pub fn read(path: &CStr) -> io::Result<()> {
     open_at(None, path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).map(drop)
 }
 
+/// Opens a file for writing.
+///
+/// # Errors
+/// As open(2).
+pub fn write(path: &CStr) -> io::Result<()> {
+    open_at(None, path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).map(drop)
+}
+
+/// Executes a program whose name is empty, which no program's is.
+///
+/// # Errors
+/// Always; `ENOENT` unless a filter answers first.
+pub fn execute_nothing() -> io::Result<()> {
+    let none = [std::ptr::null::<libc::c_char>()];
+    // SAFETY: the name is a C string, both arrays end in a null pointer.
+    check_unit(unsafe { libc::syscall(libc::SYS_execve, c"".as_ptr(), none.as_ptr(), none.as_ptr()) })
+}
+
+/// Sends this process the signal that is none.
+///
+/// # Errors
+/// As kill(2).
+pub fn signal_nothing() -> io::Result<()> {
+    // SAFETY: takes integers only.
+    check_unit(unsafe { libc::syscall(libc::SYS_kill, std::process::id(), 0) })
+}
+
+/// Listens with a TCP socket that is bound to no port yet.
+///
+/// # Errors
+/// As socket(2) and listen(2).
+pub fn listen_tcp() -> io::Result<()> {
+    // SAFETY: takes integers only.
+    let socket = own(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) }.into())?;
+    // SAFETY: takes integers only.
+    check_unit(unsafe { libc::listen(socket.as_raw_fd(), 1) }.into())
+}
+
+/// Connects a TCP socket to a port of the loopback, without waiting for what comes of it.
+///
+/// # Errors
+/// As socket(2) and connect(2), but for `EINPROGRESS`.
+pub fn connect_tcp(port: u16) -> io::Result<()> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes integers only.
+    let socket = own(unsafe { libc::socket(libc::AF_INET, kind, 0) }.into())?;
+    // SAFETY: all-zero is a valid `sockaddr_in`.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::sa_family_t::try_from(libc::AF_INET).map_err(io::Error::other)?;
+    address.sin_port = port.to_be();
+    address.sin_addr.s_addr = u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
+    let size = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
+    // SAFETY: `address` is an address of the size given that outlives the call.
+    match check_unit(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) }.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        connected => connected,
+    }
+}
+
 /// Makes a socket.
 ///
 /// # Errors
@@ -88,6 +147,21 @@ pub fn first_inherited(least: i32) -> io::Result<Option<i32>> {
         }
     }
     Ok(None)
+}
+
+/// Every open descriptor of this process.
+///
+/// # Errors
+/// As readdir(3) of `/proc/self/fd`.
+pub fn open_descriptors() -> io::Result<Vec<i32>> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    // the list was read through one of them, which is closed by now
+    // SAFETY: reads a flag of the descriptor table; the descriptor may be any or none.
+    open.retain(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } >= 0);
+    Ok(open)
 }
 
 /// Whether anything is reachable beyond this machine's own addresses: connects datagram sockets, which sends nothing, to
