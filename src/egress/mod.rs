@@ -16,8 +16,10 @@
 //! opens sockets to the addresses that were checked.
 
 mod event;
+mod ledger;
 mod name;
 mod reason;
+mod resolver;
 mod rule;
 mod wire;
 

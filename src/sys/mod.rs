@@ -7,11 +7,13 @@
     reason = "system calls and vector instructions are unsafe; this module is where they are made safe"
 )]
 
+mod address;
 #[cfg(target_env = "musl")]
 pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
+pub mod dial;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
@@ -23,6 +25,7 @@ pub mod net;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod resolve;
 pub mod signal;
 
 use std::io;
