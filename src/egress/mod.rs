@@ -15,6 +15,7 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+pub mod broker;
 pub mod class;
 mod event;
 mod fault;

@@ -44,7 +44,7 @@ pub(super) enum Answer {
     /// There is no such name.
     NoName,
     /// The resolver failed, or took too long.
-    NoAnswer,
+    Failed,
 }
 
 /// What came of asking.
@@ -167,7 +167,7 @@ impl<T> Resolver<T> {
         let before = told.len();
         let (over, left): (Vec<_>, Vec<_>) = who.drain(..).partition(|(_, until)| *until <= now);
         *who = left;
-        told.extend(over.into_iter().map(|(who, _)| (who, name.clone(), Answer::NoAnswer)));
+        told.extend(over.into_iter().map(|(who, _)| (who, name.clone(), Answer::Failed)));
         self.waiting -= told.len() - before;
         if who.is_empty() && !self.running.contains_key(name) {
             self.pending.remove(name);
@@ -197,7 +197,7 @@ impl<T> Resolver<T> {
                     // one of those that are there takes it when it can
                     Err(_) if self.threads > 0 => {}
                     Err(_) => {
-                        let _never_closed = self.result.send((name.clone(), Answer::NoAnswer));
+                        let _never_closed = self.result.send((name.clone(), Answer::Failed));
                         self.running.insert(name, now);
                         let _is_readable = (&*self.waker).write(&[0]);
                         continue;
@@ -221,7 +221,7 @@ impl<T> Resolver<T> {
                     Ok(addresses) if addresses.is_empty() => Answer::NoName,
                     Ok(addresses) => Answer::Addresses(addresses.into()),
                     Err(ResolveError::NoName) => Answer::NoName,
-                    Err(ResolveError::Again | ResolveError::Failed) => Answer::NoAnswer,
+                    Err(ResolveError::Again | ResolveError::Failed) => Answer::Failed,
                 };
                 if results.send((name, answer)).is_err() || (&*waker).write(&[0]).is_err() {
                     return;
@@ -241,10 +241,12 @@ mod tests {
         DnsName::parse(text).unwrap()
     }
 
+    type Found = Result<Vec<IpAddr>, ResolveError>;
+
     /// Lookups that wait until the test lets them go, by name; and how often each was made.
     #[derive(Default)]
     struct Script {
-        state: Mutex<(HashMap<String, Result<Vec<IpAddr>, ResolveError>>, Vec<String>)>,
+        state: Mutex<(HashMap<String, Found>, Vec<String>)>,
         changed: Condvar,
     }
 
@@ -321,8 +323,8 @@ mod tests {
         for (text, expected) in [
             ("none.test", Answer::NoName),
             ("empty.test", Answer::NoName),
-            ("again.test", Answer::NoAnswer),
-            ("failed.test", Answer::NoAnswer),
+            ("again.test", Answer::Failed),
+            ("failed.test", Answer::Failed),
         ] {
             assert_eq!(resolver.ask(&name(text), (), now), Asked::Pending);
             assert_eq!(next(&mut resolver, now)[0].2, expected);
@@ -346,7 +348,7 @@ mod tests {
         assert_eq!(resolver.deadline(), Some(now + TOTAL));
         let told = resolver.finished(now + TOTAL);
         assert_eq!(told.len(), AT_ONCE, "all that hang");
-        assert!(told.iter().all(|(_, _, answer)| *answer == Answer::NoAnswer));
+        assert!(told.iter().all(|(_, _, answer)| *answer == Answer::Failed));
         let told = next(&mut resolver, now + TOTAL);
         assert_eq!((told[0].0, &told[0].2), (99, &addresses(&[[1, 2, 3, 4]])));
         // who asks again waits for the lookup that hangs, and no second one is begun; its answer is heard, however late
@@ -372,7 +374,7 @@ mod tests {
             }
             now += TOTAL;
             let told = resolver.finished(now);
-            assert!(!told.is_empty() && told.iter().all(|(_, _, answer)| *answer == Answer::NoAnswer));
+            assert!(!told.is_empty() && told.iter().all(|(_, _, answer)| *answer == Answer::Failed));
             assert_eq!(resolver.waiting, 0);
         }
         assert_eq!(script.begun(THREADS).len(), THREADS);
