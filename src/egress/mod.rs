@@ -15,11 +15,13 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+pub mod broker;
 pub mod class;
 mod event;
 mod fault;
 mod grammar;
 mod knock;
+mod ledger;
 mod limits;
 pub(crate) mod listeners;
 mod name;
@@ -27,8 +29,10 @@ mod network;
 mod ports;
 mod punycode;
 mod reason;
+mod resolver;
 mod rule;
 mod rules;
+mod verdict;
 mod wire;
 
 pub use class::{Class, class};

@@ -7,11 +7,13 @@
     reason = "system calls and vector instructions are unsafe; this module is where they are made safe"
 )]
 
+mod address;
 #[cfg(target_env = "musl")]
 pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
+pub mod dial;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
@@ -25,6 +27,7 @@ pub(crate) mod own_network;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod resolve;
 pub mod signal;
 pub mod socket;
 
