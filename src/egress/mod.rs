@@ -17,9 +17,13 @@
 
 pub mod broker;
 pub mod class;
+mod cursor;
+pub mod dns;
 mod event;
 mod fault;
 mod grammar;
+pub mod hello;
+pub mod http;
 mod knock;
 mod ledger;
 mod limits;

@@ -13,7 +13,9 @@ pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
+pub mod datagram;
 pub mod dial;
+pub mod epoll;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
@@ -30,6 +32,7 @@ pub mod process;
 pub mod resolve;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 
 use std::io;
 

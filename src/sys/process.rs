@@ -121,6 +121,18 @@ pub fn hard_limit(resource: u32) -> io::Result<u64> {
     Ok(limit.rlim_max)
 }
 
+/// Soft limit of a resource as it is now: what this process may have.
+///
+/// # Errors
+/// As getrlimit(2).
+pub fn soft_limit(resource: u32) -> io::Result<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: `limit` is room for the answer.
+    check_unit(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, none, &raw mut limit) })?;
+    Ok(limit.rlim_cur)
+}
+
 /// Sets the working directory.
 ///
 /// # Errors
