@@ -30,12 +30,15 @@ mod limits;
 pub(crate) mod listeners;
 mod name;
 mod network;
+mod placeholder;
 mod ports;
+pub mod process;
 mod punycode;
 mod reason;
 mod resolver;
 mod rule;
 mod rules;
+mod start;
 mod verdict;
 mod wire;
 
@@ -49,3 +52,6 @@ pub use ports::{MOST_PORTS, Ports};
 pub use reason::Reason;
 pub use rule::{Destination, Rule, Written};
 pub use rules::Rules;
+pub use start::{Supervisor, start};
+
+use placeholder::proxy;

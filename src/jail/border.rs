@@ -13,7 +13,6 @@ use crate::plan::{Access, Rights, handled};
 use crate::sys::landlock::{self, Handled};
 use crate::sys::{attempt, fd, process};
 use std::ffi::{CStr, CString};
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

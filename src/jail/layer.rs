@@ -149,7 +149,7 @@ pub enum JailError {
 
 impl JailError {
     /// For use in `map_err`.
-    pub(super) fn launcher(what: &'static str) -> impl Fn(std::io::Error) -> JailError {
+    pub(crate) fn launcher(what: &'static str) -> impl Fn(std::io::Error) -> JailError {
         move |source| JailError::Launcher { what, source }
     }
 }

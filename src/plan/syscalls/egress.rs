@@ -106,8 +106,6 @@ impl Policy {
             ),
             // threads, no processes
             (libc::SYS_clone, rule(&[case(&[masked(0, THREAD | NAMESPACES, THREAD)], Answer::Allow)], EPERM)),
-            // its own limits
-            (libc::SYS_prlimit64, rule(&[case(&[equals(0, 0), equals(2, 0)], Answer::Allow)], EPERM)),
         ]);
         #[cfg(target_arch = "x86_64")]
         rules.extend([(libc::SYS_open, read_only(1)), (libc::SYS_getrlimit, Rule::from(Answer::Allow))]);
@@ -140,7 +138,7 @@ fn no_fast_open(flags: u8) -> Rule {
     rule(&[case(&[masked(flags, FAST_OPEN, FAST_OPEN)], EPERM)], Answer::Allow)
 }
 
-fn common_checks() -> [(i64, Rule); 4] {
+fn common_checks() -> [(i64, Rule); 5] {
     // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ: not F_SETOWN and F_SETSIG,
     // by which the kernel sends any signal to any process of this user
     let descriptors = [0, 1, 2, 3, 4, 1030, 1031, 1032].map(|command| case(&[equals(1, command)], Answer::Allow));
@@ -150,6 +148,8 @@ fn common_checks() -> [(i64, Rule); 4] {
     [
         (libc::SYS_fcntl, rule(&descriptors, EPERM)),
         (libc::SYS_prctl, rule(&attributes, EPERM)),
+        // what its own limits are
+        (libc::SYS_prlimit64, rule(&[case(&[equals(0, 0), equals(2, 0)], Answer::Allow)], EPERM)),
         (libc::SYS_sendto, no_fast_open(3)),
         (libc::SYS_sendmsg, no_fast_open(2)),
     ]
@@ -209,6 +209,9 @@ mod tests {
             for option in [1, 4, 22, 0x5961_6d61, 35] {
                 assert_eq!(answer(&policy, libc::SYS_prctl, &[option]), EPERM, "prctl {option}");
             }
+            for (arguments, expected) in [([0, 7, 0], Answer::Allow), ([99, 7, 0], EPERM), ([0, 7, 0x1000], EPERM)] {
+                assert_eq!(answer(&policy, libc::SYS_prlimit64, &arguments), expected, "prlimit64 {arguments:?}");
+            }
             const FAST_OPEN: u32 = 0x2000_4000;
             assert_eq!(answer(&policy, libc::SYS_sendto, &[0, 0, 0, FAST_OPEN]), EPERM);
             assert_eq!(answer(&policy, libc::SYS_sendmsg, &[0, 0, FAST_OPEN]), EPERM);
@@ -224,7 +227,7 @@ mod tests {
     fn the_proxy_opens_and_connects_nothing() {
         let proxy = Policy::proxy();
         let calls: &[Call] = calls![SYS_socket SYS_connect SYS_bind SYS_openat SYS_newfstatat SYS_statx SYS_readlinkat
-            SYS_getdents64 SYS_clone SYS_prlimit64 SYS_wait4 SYS_ioctl SYS_sendmmsg SYS_dup SYS_faccessat SYS_getuid];
+            SYS_getdents64 SYS_clone SYS_wait4 SYS_ioctl SYS_sendmmsg SYS_dup SYS_faccessat SYS_getuid];
         for call in calls {
             assert_eq!(answer(&proxy, call.1, &[0; 6]), ENOSYS, "{}", call.0);
         }
@@ -302,7 +305,5 @@ mod tests {
         for call in [libc::SYS_mmap, libc::SYS_mprotect] {
             assert_eq!((answer(&broker, call, &[0, 0, 7]), answer(&broker, call, &[0, 0, 5])), (EPERM, Answer::Allow));
         }
-        assert_eq!(answer(&broker, libc::SYS_prlimit64, &[0, 3, 0]), Answer::Allow);
-        assert_eq!(answer(&broker, libc::SYS_prlimit64, &[99, 3, 0]), EPERM);
     }
 }
