@@ -494,6 +494,49 @@ mod tests {
     }
 
     #[test]
+    fn network_rules_of_all_layers_add_up() {
+        let f = Fixture::new(&[
+            ("config.toml", "jail.network = { allow = [\"log.example:443\"], lifetime = \"2h\", connections = 9 }"),
+            (
+                "profiles/db.toml",
+                "[jail.network]\nallow = [{ to = \"db.example:5432\", private = true }]\nconnections = 8",
+            ),
+            (
+                "servers/s.toml",
+                "use = [\"db\"]\n[jail.network]\nallow = [\"api.example:443\", \"LOG.example.:443\",\n \"db.example:5432\"]\nidle-timeout = \"5m\"",
+            ),
+        ]);
+        let flags = Flags { net: vec!["localhost:8080".to_owned()], ..Flags::default() };
+        let network = f.finish(&flags).unwrap().network;
+        let lines: Vec<String> = network
+            .allow
+            .iter()
+            .map(|rule| {
+                let origin = rule.origin.to_string();
+                format!("{} {}", rule.value.in_profile(), origin.rsplit('/').next().unwrap())
+            })
+            .collect();
+        // What is the same rule stands once, on its first line; what differs in a condition is another rule.
+        assert_eq!(
+            lines,
+            [
+                "\"log.example:443\" config.toml:2",
+                "{ to = \"db.example:5432\", private = true } db.toml:3",
+                "\"api.example:443\" s.toml:4",
+                "\"db.example:5432\" s.toml:5",
+                "\"localhost:8080\" --net localhost:8080",
+            ]
+        );
+        let hour = Duration::from_secs(3600);
+        assert_eq!((network.connections.value, network.idle_timeout.value), (8, hour / 12));
+        assert_eq!((network.lifetime.value, network.lifetime.origin.line), (2 * hour, Some(2)));
+        let untouched = Fixture::new(&[("servers/s.toml", "")]).finish(&Flags::default()).unwrap().network;
+        assert!(untouched.allow.is_empty());
+        let limits = (untouched.connections.value, untouched.idle_timeout.value, untouched.lifetime.value);
+        assert_eq!(limits, (2048, hour, 24 * hour));
+    }
+
+    #[test]
     fn an_optional_argument_may_be_left_out() {
         let text = "jail.files.read = [{ path = \"${arg9}\", optional = true }, \"${arg2}\"]";
         let profile = Fixture::new(&[("servers/s.toml", text)]).finish(&Flags::default()).unwrap();

@@ -427,7 +427,7 @@ mod tests {
                 "version = 1\n[jail.network]\nallow = [{ to = \"a:1\", privat = true }]",
                 "unknown-key",
                 3,
-                23,
+                24,
                 "`privat`",
                 "`private`",
             ),
