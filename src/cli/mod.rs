@@ -67,6 +67,8 @@ enum Command {
 Examples:
   mcpjail run -- node ~/servers/weather/index.js
   mcpjail run --write ~/notes --env NOTES_TOKEN -- ~/venvs/notes/bin/notes-mcp ~/notes
+  mcpjail run --net api.github.com:443 --env GITHUB_TOKEN -- node github.js
+  mcpjail run --net localhost:5432 -- ~/venvs/db/bin/postgres-mcp
   mcpjail run --profile ./notes.toml -- node index.js ~/notes
   mcpjail run notes ~/notes        # ${arg1} in servers/notes.toml is ~/notes
   mcpjail run notes -- --verbose   # an argument of the server's
@@ -158,6 +160,9 @@ struct GrantArgs {
     /// Add a built-in or own bundle
     #[arg(long = "use", value_name = "BUNDLE")]
     uses: Vec<String>,
+    /// Let the server connect there by TCP: NAME:PORT, *.NAME:PORT, ADDRESS:PORT, localhost:PORT; may be given again
+    #[arg(long, value_name = "RULE")]
+    net: Vec<String>,
     /// Allow TCP and UDP inside the jail's own, private loopback
     #[arg(long)]
     loopback: bool,
@@ -197,8 +202,21 @@ impl TargetArgs {
     /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
     fn typed(&self, subcommand: &str) -> String {
         let TargetArgs { grants, name, arguments, command } = self;
-        let GrantArgs { read, write, exec, list, deny_write, env, profile, uses, loopback, tier, exact_tier, lock } =
-            grants;
+        let GrantArgs {
+            read,
+            write,
+            exec,
+            list,
+            deny_write,
+            env,
+            profile,
+            uses,
+            net,
+            loopback,
+            tier,
+            exact_tier,
+            lock,
+        } = grants;
         let mut words = vec!["mcpjail".to_owned(), subcommand.to_owned()];
         let mut option = |name: &str, value: &OsStr| words.extend([name.to_owned(), shell_word(value)]);
         for (name, values) in
@@ -212,6 +230,7 @@ impl TargetArgs {
         }
         profile.iter().for_each(|value| option("--profile", OsStr::new(value)));
         uses.iter().for_each(|value| option("--use", OsStr::new(value)));
+        net.iter().for_each(|value| option("--net", OsStr::new(value)));
         tier.iter().for_each(|tier| option("--tier", OsStr::new(&tier.to_string())));
         lock.iter().for_each(|file| option("--lock", file.as_os_str()));
         for (flag, given) in [("--loopback", loopback), ("--exact-tier", exact_tier)] {
@@ -384,6 +403,10 @@ mod tests {
             "p",
             "--use",
             "node",
+            "--net",
+            "a.example:443",
+            "--net",
+            "[::1]:5432",
             "--tier",
             "B",
             "--lock",
@@ -398,7 +421,8 @@ mod tests {
         ];
         let Cli { command: Command::Run(args) } = Cli::try_parse_from(line).unwrap() else { panic!() };
         let typed = args.target.typed("run");
-        assert_eq!(typed, line.join(" ").replace("/a b", "'/a b'").replace("it's", r"'it'\''s'"));
+        let quoted = line.join(" ").replace("/a b", "'/a b'").replace("[::1]:5432", "'[::1]:5432'");
+        assert_eq!(typed, quoted.replace("it's", r"'it'\''s'"));
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl Rule {
         self.raw
     }
 
+    /// Whether it grants by name: what a stranger's DNS says is then where it leads.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        matches!(self.to, Destination::Name(_) | Destination::Below(_) | Destination::AnyName)
+    }
+
     /// Whether the rule has the name, on whatever port. The loopback's name is only ever [`Destination::Localhost`].
     #[must_use]
     pub fn names(&self, name: &DnsName) -> bool {
