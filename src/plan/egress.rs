@@ -218,7 +218,7 @@ mod tests {
             Egress::None => panic!(),
         };
         let common = said(rule("10.0.0.0/8:443"));
-        assert!(common.contains("QUIC") && !common.contains("port 443") && !common.contains("begins with TLS"));
+        assert!(common.contains("HTTP/3") && !common.contains("port 443") && !common.contains("begins with TLS"));
         let tls = said(rule("a.example:443"));
         assert!(tls.contains("on port 443") && tls.contains("encrypted client hello") && !tls.contains("on port 80"));
         assert!(said(rule("a.example:80")).contains("on port 80"));
