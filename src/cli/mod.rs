@@ -45,6 +45,7 @@ Examples:
   mcpjail doctor                                     what this machine can enforce
   mcpjail run --write ~/notes -- node server.js      a server that may work in ~/notes
   mcpjail approve notes                              look at what it says of itself, and pin it
+  mcpjail run --net api.github.com:443 -- node s.js  a server that may connect there, and nowhere else
   mcpjail run notes                                  the server of ~/.config/mcpjail/servers/notes.toml
   mcpjail explain --write ~/notes -- node server.js  everything that server could reach
 
@@ -73,7 +74,11 @@ Examples:
   mcpjail run notes ~/notes        # ${arg1} in servers/notes.toml is ~/notes
   mcpjail run notes -- --verbose   # an argument of the server's
 
-Everything after `--` belongs to the server.")]
+Everything after `--` belongs to the server.
+
+A RULE of --net is NAME:PORTS, *.NAME:PORTS (names below it), ADDRESS:PORTS, [IPV6]:PORTS, BLOCK/PREFIX:PORTS or
+localhost:PORTS (this machine); ports are `443`, `80,443` or `8000-8010`. Conditions stand in a profile only:
+{ to = \"db.corp:5432\", private = true }.")]
     Run(RunArgs),
     /// Look at what a server says of itself, item by item, and pin it
     #[command(after_help = "\
@@ -102,6 +107,7 @@ Of several servers, the worst counts: 4, 5, 2, 3, 1, 0.")]
 Examples:
   mcpjail explain notes
   mcpjail explain --write ~/notes -- node index.js
+  mcpjail explain --net '*.example.com:80,443' -- node index.js
   mcpjail explain --json -- node index.js | jq '.mounts[].path'")]
     Explain(ExplainArgs),
     /// Say what this machine can enforce, layer by layer, by trying it; and what to do about the rest

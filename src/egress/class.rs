@@ -63,6 +63,7 @@ static V4: &[(Network, Class)] = &[
     (Network::v4([168, 63, 129, 16], 32), Metadata), // Azure's WireServer, the one in the middle of public space
     (Network::v4([169, 254, 0, 0], 16), LinkLocal), // RFC 3927
     (Network::v4([169, 254, 0, 23], 32), Metadata), // Tencent Cloud
+    (Network::v4([169, 254, 10, 10], 32), Metadata), // Tencent Cloud
     (Network::v4([169, 254, 42, 42], 32), Metadata), // Scaleway
     (Network::v4([169, 254, 169, 254], 32), Metadata), // AWS, Azure, Google Cloud, OpenStack, Oracle, most others
     (Network::v4([169, 254, 170, 2], 32), Metadata), // AWS ECS: credentials of a task
@@ -96,8 +97,10 @@ static V6: &[(Network, Class)] = &[
     (Network::v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), Private),  // unique local: RFC 4193
     (Network::v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128), Metadata), // Scaleway
     (Network::v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), Metadata), // Oracle Cloud
+    (Network::v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200], 128), Metadata), // Alibaba Cloud
     (Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23], 128), Metadata), // AWS EKS: credentials of a pod
     (Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128), Metadata), // AWS
+    (Network::v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128), Metadata), // Akamai
     (Network::v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128), Metadata), // Google Cloud
     (Network::v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), LinkLocal), // RFC 4291
     (Network::v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), Metadata), // OpenStack
@@ -201,7 +204,7 @@ mod tests {
             (Loopback, "127.0.0.0 127.0.0.1 127.0.0.53 127.255.255.255"),
             (LinkLocal, "169.254.0.0 169.254.255.255 169.254.169.253"),
             (Metadata, "169.254.169.254 169.254.170.2 169.254.170.23 169.254.0.23 169.254.42.42 100.100.100.200"),
-            (Metadata, "100.96.0.96 100.80.80.80 192.0.0.192 168.63.129.16"),
+            (Metadata, "100.96.0.96 100.80.80.80 192.0.0.192 168.63.129.16 169.254.10.10"),
             (Multicast, "224.0.0.0 239.255.255.255"),
             (Public, "1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0"),
             (
@@ -218,6 +221,7 @@ mod tests {
             (Private, "fc00:: fdff:ffff:: fec0:: feff:ffff:: fd00:ec2::253"),
             (LinkLocal, "fe80:: febf:ffff::"),
             (Metadata, "fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fd00:c1::a9fe:a9fe fd00:42::42 fe80::a9fe:a9fe"),
+            (Metadata, "fd00:100::100:200 fd00:a9fe:a9fe::1"),
             (Multicast, "ff00:: ff02::1 ffff:ffff::"),
             (
                 Public,

@@ -12,7 +12,7 @@ pub enum Egress {
     /// Nothing.
     None,
     /// What these rules grant.
-    Only(EgressPlan),
+    Only(Box<EgressPlan>),
 }
 
 /// Rules and limits, each with its line.
@@ -43,16 +43,16 @@ impl EgressPlan {
         let rules = || self.rules.iter().map(|rule| &rule.value);
         let looked_at = |port: u16| rules().any(|rule| rule.is_named() && !rule.raw() && rule.ports().contains(port));
         let mut notes = vec![
-            "by TCP; of UDP only the jail's own DNS answers, so QUIC and HTTP/3 fall back to TCP, and a `ping` that seems to \
-             succeed proves nothing",
-            "every address is local to the jail: a refused one is reset or refuses the connection, it is never silent",
-            "names are resolved by this machine, when the server asks; a name that is not granted is not asked of anybody",
-            "the jail's own loopback is there as well; its granted ports and its port 53 are taken",
+            "connections are TCP; over UDP only the jail's own DNS answers, so HTTP/3 falls back to TCP",
+            "every address is local to the jail: a ping seems to succeed anywhere, and what is refused does not time out, it is \
+             reset or nothing listens there",
+            "names are resolved by this machine; one that is not granted does not exist, and nobody is asked for it",
+            "the jail's own loopback is there as well; nothing can listen on its granted ports and its port 53",
         ];
         if looked_at(443) {
             notes.push(
-                "on port 443 the server name in TLS must be the granted one; with encrypted client hello that is the outer \
-                 name",
+                "on port 443 a connection must begin with TLS for the granted name; with encrypted client hello that is the \
+                 outer name",
             );
         }
         if looked_at(80) {
@@ -67,7 +67,7 @@ impl EgressPlan {
             );
         }
         if rules().any(Rule::raw) {
-            notes.push("what is `raw` goes unseen to the address that the name has, whoever else is served there");
+            notes.push("what is `raw` is not looked at: it goes to the address that the name has, whoever else is served there");
         }
         notes
     }
@@ -82,7 +82,7 @@ pub(super) fn egress(network: NetworkGrants, tier: Tier) -> Result<Egress, PlanE
     }
     let rules: Vec<Rule> = allow.iter().map(|rule| rule.value.clone()).collect();
     let granted = Rules::new(rules).map_err(|_too_many| too_many(&allow))?;
-    Ok(Egress::Only(EgressPlan { rules: allow, granted, connections, idle: idle_timeout, lifetime }))
+    Ok(Egress::Only(Box::new(EgressPlan { rules: allow, granted, connections, idle: idle_timeout, lifetime })))
 }
 
 /// Names the rule that goes over the bound.
@@ -218,7 +218,7 @@ mod tests {
             Egress::None => panic!(),
         };
         let common = said(rule("10.0.0.0/8:443"));
-        assert!(common.contains("QUIC") && !common.contains("port 443") && !common.contains("begins with TLS"));
+        assert!(common.contains("HTTP/3") && !common.contains("port 443") && !common.contains("begins with TLS"));
         let tls = said(rule("a.example:443"));
         assert!(tls.contains("on port 443") && tls.contains("encrypted client hello") && !tls.contains("on port 80"));
         assert!(said(rule("a.example:80")).contains("on port 80"));

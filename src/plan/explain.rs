@@ -131,7 +131,7 @@ fn sockets(sockets: Sockets) -> &'static str {
 fn reach(rule: &Rule) -> String {
     let mut text = rule.to_string();
     for (set, words) in
-        [(rule.private(), "private addresses too"), (rule.raw(), "not looked at"), (rule.dangerous(), "dangerous")]
+        [(rule.private(), "private addresses too"), (rule.raw(), "raw"), (rule.dangerous(), "dangerous")]
     {
         if set {
             text.push_str(", ");
