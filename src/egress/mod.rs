@@ -15,17 +15,47 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+pub mod broker;
+pub mod class;
 mod cursor;
 pub mod dns;
 mod event;
+mod fault;
+mod grammar;
 pub mod hello;
 pub mod http;
+mod knock;
+mod ledger;
+mod limits;
+pub(crate) mod listeners;
 mod name;
+mod network;
+mod placeholder;
+mod ports;
+pub mod process;
+mod punycode;
 mod reason;
+mod record;
+mod report;
+mod resolver;
 mod rule;
+mod rules;
+mod start;
+mod verdict;
 mod wire;
 
+pub use class::{Class, class};
 pub use event::{Event, Protocol};
+pub use fault::RuleFault;
+pub use limits::Limits;
 pub use name::{DnsName, NameFault};
+pub use network::Network;
+pub use ports::{MOST_PORTS, Ports};
 pub use reason::Reason;
-pub use rule::{Destination, Limits, Network, Ports, Rule};
+pub use record::record;
+pub use report::Reporter;
+pub use rule::{Destination, Rule, Written};
+pub use rules::Rules;
+pub use start::{Supervisor, start};
+
+use placeholder::proxy;

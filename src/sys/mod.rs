@@ -14,6 +14,7 @@ pub mod attempt;
 pub mod caps;
 pub mod clone;
 pub mod datagram;
+pub mod dial;
 pub mod epoll;
 pub mod fd;
 pub mod filter;
@@ -22,11 +23,15 @@ pub mod landlock;
 pub mod lane;
 pub mod message;
 pub mod mount;
-pub mod net;
+pub mod netlink;
+#[cfg(test)]
+pub(crate) mod own_network;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod resolve;
 pub mod signal;
+pub mod socket;
 pub mod stream;
 
 use std::io;
