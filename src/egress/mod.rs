@@ -30,9 +30,9 @@ mod limits;
 pub(crate) mod listeners;
 mod name;
 mod network;
-mod placeholder;
 mod ports;
 pub mod process;
+mod proxy;
 mod punycode;
 mod reason;
 mod record;
@@ -57,5 +57,3 @@ pub use report::Reporter;
 pub use rule::{Destination, Rule, Written};
 pub use rules::Rules;
 pub use start::{Supervisor, start};
-
-use placeholder::proxy;

@@ -41,7 +41,16 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn new(client: OwnedFd, shared: &Shared) -> Asking {
         let (client, until) = (Side::connected(client), shared.after(PATIENCE));
-        Asking { client, inbox: Vec::new(), outbox: Vec::new(), sent: 0, under_way: 0, answered: false, ended: false, until }
+        Asking {
+            client,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            sent: 0,
+            under_way: 0,
+            answered: false,
+            ended: false,
+            until,
+        }
     }
 
     /// Something happened to the socket.

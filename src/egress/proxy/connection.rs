@@ -243,7 +243,9 @@ impl Connection {
         }
         if end.reason.is_some() {
             stream::reset(self.client.into_socket());
-            remote.map(Side::into_socket).map_or((), stream::reset);
+            if let Some(remote) = remote {
+                stream::reset(remote.into_socket());
+            }
         }
         if end.recorded {
             return;

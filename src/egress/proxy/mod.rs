@@ -37,8 +37,6 @@ mod side;
 mod slab;
 mod sources;
 mod token;
-#[cfg(test)]
-mod tests;
 
 use super::listeners::{Kind, Listener};
 use super::wire::{self, Reply};
@@ -147,7 +145,7 @@ impl Proxy {
         let epoll = Epoll::new()?;
         epoll.add(broker.as_fd(), Token::Broker.number())?;
         epoll.add(events.as_fd(), Token::Events.number())?;
-        let sources = Sources::new(listeners)?;
+        let sources = Sources::new(listeners);
         for (index, fd) in sources.iter() {
             epoll.add(fd.as_fd(), Token::Source(index).number())?;
         }

@@ -61,10 +61,12 @@ impl Names {
     pub(super) fn take(&mut self, packet: &[u8], to: Return, answer: &mut Vec<u8>, shared: &mut Shared) -> Taken {
         let query = match dns::query(packet) {
             Ok(query) => query,
-            Err(fault) => return fault.reply.map_or(Taken::Dropped, |reply| {
-                answer.extend_from_slice(&reply);
-                Taken::Answered
-            }),
+            Err(fault) => {
+                return fault.reply.map_or(Taken::Dropped, |reply| {
+                    answer.extend_from_slice(&reply);
+                    Taken::Answered
+                });
+            }
         };
         let name = match &query.asked {
             Asked::Invalid(text) => {
@@ -100,7 +102,9 @@ impl Names {
             Reply::Addresses { addresses, ttl, .. } => (Rcode::NoError, addresses.as_slice(), *ttl),
             Reply::NoName { .. } => (Rcode::NxDomain, [].as_slice(), SHORT),
             Reply::NoAnswer { .. } => (Rcode::ServFail, [].as_slice(), 0),
-            Reply::Refused { .. } | Reply::Hear { .. } | Reply::Dialled { .. } | Reply::Unreachable { .. } => return false,
+            Reply::Refused { .. } | Reply::Hear { .. } | Reply::Dialled { .. } | Reply::Unreachable { .. } => {
+                return false;
+            }
         };
         respond(&question.query, rcode, addresses, ttl, question.to, answer);
         true

@@ -59,20 +59,7 @@ impl Shared {
         let (asked, next_id, held) = (BTreeMap::new(), 0, 0);
         let (broker_gone, launcher_gone) = (None, false);
         let start = now;
-        Shared {
-            epoll,
-            broker,
-            events,
-            buffer,
-            now,
-            start,
-            asked,
-            next_id,
-            held,
-            spare,
-            broker_gone,
-            launcher_gone,
-        }
+        Shared { epoll, broker, events, buffer, now, start, asked, next_id, held, spare, broker_gone, launcher_gone }
     }
 
     /// The proxy's clock at the beginning of this turn, milliseconds.

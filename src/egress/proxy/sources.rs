@@ -2,10 +2,10 @@
 
 use super::names::{self, Names, Return, Taken};
 use super::shared::Shared;
+use crate::egress::Protocol;
 use crate::egress::knock::knock;
 use crate::egress::listeners::{Kind, Listener};
 use crate::egress::wire::Ask;
-use crate::egress::Protocol;
 use crate::sys::{datagram, stream};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -35,15 +35,10 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// # Errors
-    /// As setsockopt(2).
-    pub(super) fn new(listeners: Vec<Listener>) -> io::Result<Sources> {
-        for listener in listeners.iter().filter(|listener| listener.kind == Kind::DnsUdp6) {
-            datagram::answer_from_any(listener.fd.as_fd())?;
-        }
+    pub(super) fn new(listeners: Vec<Listener>) -> Sources {
         let source = |listener: Listener| Source { kind: listener.kind, fd: listener.fd, queued: false };
         let all = listeners.into_iter().map(source).collect();
-        Ok(Sources { all, ready: VecDeque::new(), knocks: BTreeSet::new() })
+        Sources { all, ready: VecDeque::new(), knocks: BTreeSet::new() }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &OwnedFd)> {

@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn tokens_are_read_as_they_were_written() {
         for key in [Key { index: 0, generation: 0 }, Key { index: 0xf_ffff, generation: u32::MAX }] {
-            for token in [Token::Client(key), Token::Remote(key, 0), Token::Remote(key, 255), Token::Source(key.index)] {
+            for token in [Token::Client(key), Token::Remote(key, 0), Token::Remote(key, 255), Token::Source(key.index)]
+            {
                 assert_eq!(Token::read(token.number()), Some(token));
             }
         }
