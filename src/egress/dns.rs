@@ -5,11 +5,10 @@
 //! overlong name, several questions, answers in a query, bytes after its end. A message that is itself a response gets no
 //! reply whatever, or two servers could keep each other busy for ever.
 //!
-//! Answers come as from the only authority that the jail has: AA is set, RA too (glibc and Go take an empty answer with
-//! neither for one of a lame server), and an answer without records carries the SOA of the root. Without that an empty
-//! answer is not told apart from a referral by its form (RFC 2308, section 2.2), caches in clients (c-ares, Netty,
-//! systemd-resolved) remember it for no time at all and ask for the missing AAAA again with every connection, and an
-//! answer with AA would break RFC 2308, section 3.
+//! Answers come as from the only authority that the jail has: AA is set, and an answer without records carries the SOA of the
+//! root, as RFC 2308, section 3, wants it of an authority. Without one an empty answer could be a referral as well, and
+//! whoever remembers answers must not remember that a name has no AAAA. The resolvers of glibc, musl, c-ares, Java and Go do
+//! with and without it. RA is set because glibc and Go take an empty answer without it and AA for one of a lame server.
 
 use super::cursor::Cursor;
 use super::wire::Family;
@@ -371,3 +370,6 @@ fn owner(rest: &mut Cursor) -> Option<bool> {
         rooted = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,19 +119,11 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     let mut rest = Cursor::new(bytes);
     let kind = rest.u8()?;
     match kind {
-        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message, and a
-        // version. Lengths that are too large for any buffer of records are none.
+        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message. Lengths that
+        // are too large for any buffer of records are none.
         0x80..=0xc7 => {
             rest.u8()?;
-            if rest.u8()? != CLIENT_HELLO {
-                return Some(Opening::Else);
-            }
-            let odd = match rest.u8()? {
-                3 => true,
-                0 => rest.u8()? == 2,
-                _ => false,
-            };
-            Some(if odd { Opening::Odd } else { Opening::Else })
+            Some(if rest.u8()? == CLIENT_HELLO { Opening::Odd } else { Opening::Else })
         }
         CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE => {
             // The major version: of TLS it is 3, but servers are to ignore it, and one ignores it up to here.
@@ -190,7 +182,7 @@ fn server_name(body: &[u8]) -> Option<Option<DnsName>> {
     let session = rest.vector8()?;
     let ciphers = rest.vector16()?;
     let compressions = rest.vector8()?;
-    if session.len() > 32 || ciphers.is_empty() || ciphers.len() % 2 != 0 || compressions.is_empty() {
+    if session.len() > 32 || ciphers.is_empty() || ciphers.len() % 2 != 0 || !compressions.contains(&0) {
         return None;
     }
     if rest.is_empty() {
@@ -220,3 +212,8 @@ fn host_name(data: &[u8]) -> Option<DnsName> {
     }
     DnsName::parse(str::from_utf8(name).ok()?).ok()
 }
+
+#[cfg(test)]
+mod captured;
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ fn judged(target: Option<&Authority>, host: Option<&Option<Authority>>) -> Head 
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests;
