@@ -39,6 +39,7 @@ mod sys;
 mod bombs;
 mod chain;
 mod devices;
+mod egress;
 mod files;
 mod harmless;
 mod isolation;
@@ -70,6 +71,7 @@ const GROUPS: &[&[(&str, Attack)]] = &[
     chain::ATTACKS,
     sockets::ATTACKS,
     network::ATTACKS,
+    egress::ATTACKS,
     bombs::ATTACKS,
     harmless::ATTACKS,
 ];

@@ -78,7 +78,7 @@ impl Server {
         self.notify("notifications/initialized")?;
         let tools = self.request("tools/list", &json!({}))?;
         match tools["tools"][0]["name"].as_str() {
-            Some("attempt") => Ok(()),
+            Some("attempt" | "run") => Ok(()),
             _ => Err(format!("unexpected tools: {tools}")),
         }
     }
