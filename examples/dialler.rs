@@ -138,7 +138,9 @@ fn read(answer: &[u8], mut at: usize, kind: u16) -> io::Result<Vec<IpAddr>> {
                 length => at += usize::from(length) + 1,
             }
         }
-        let (Some(of), Some(length)) = (number(at), number(at + 8)) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let (Some(of), Some(length)) = (number(at), number(at + 8)) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
         let data = answer.get(at + 10..at + 10 + usize::from(length)).ok_or(io::ErrorKind::InvalidData)?;
         at += 10 + data.len();
         if of == kind {

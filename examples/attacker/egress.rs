@@ -53,7 +53,8 @@ fn exchange(target: &Value, to: SocketAddr) -> Answer {
     let fd = socket(target, to)?;
     let outcome = connect_and_say(target, fd, to).and_then(|()| read(fd));
     close(fd);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..200.min(bytes.len())).unwrap_or_default()).into_owned();
+    let text =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..200.min(bytes.len())).unwrap_or_default()).into_owned();
     outcome.map(|bytes| json!({ "to": to.to_string(), "answer": text(&bytes) }))
 }
 
@@ -128,13 +129,13 @@ pub(crate) fn read(fd: i64) -> Result<Vec<u8>, String> {
     if bytes.is_empty() { Err("EOF".into()) } else { Ok(bytes) }
 }
 
-/// One step per name of `names` (or `names_hex`): what the C library makes of it.
+/// One step per target, `{ "name", "host" | "host_hex" }`: what the C library makes of it.
 fn resolve(params: &Params, report: &mut Report) {
-    let plain = params.list("names").iter().filter_map(Value::as_str);
-    let plain = plain.map(|name| (name.to_owned(), name.as_bytes().to_vec()));
-    let coded = params.list("names_hex").iter().filter_map(Value::as_str).map(|hex| (hex.to_owned(), unhex(hex)));
-    for (step, name) in plain.chain(coded).collect::<Vec<_>>() {
-        report.answer(step, look_up(&name).map(|found| json!(found)));
+    for target in params.list("targets") {
+        let name = target["name"].as_str().unwrap_or_default();
+        let host = target["host_hex"].as_str().map(unhex);
+        let host = host.unwrap_or_else(|| target["host"].as_str().unwrap_or_default().as_bytes().to_vec());
+        report.answer(name, look_up(&host).map(|found| json!(found)));
     }
 }
 

@@ -1,11 +1,11 @@
 //! An attack on the way out as a trio, and the suite that all trials are collected in.
 
 use crate::features::Feature;
-use crate::support::expect::{Rule, check};
+use crate::support::expect::{Rule, Want, check};
 use crate::world::{Grants, Stage};
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Scene {
     pub refused: Grants,
     /// Texts in questions that may not be heard outside of the jail, in the refused phase; in the control they must be.
     pub silent_names: Vec<String>,
-    /// Addresses to which no packet may go in the refused phase; in the control one must.
-    pub silent_addresses: Vec<IpAddr>,
+    /// Places to which no packet may go in the refused phase; in the control one must. Port 0 stands for all of an address.
+    pub silent: Vec<SocketAddr>,
     /// Kept until the end of the run.
     pub held: Vec<Box<dyn Send>>,
     /// A further look, after the attack.
@@ -38,25 +38,41 @@ pub struct Scene {
 /// A look at the world and at the answer after an attack.
 pub type Verify = Box<dyn Fn(Phase, &Value) -> Result<(), String>>;
 
+/// All of an address.
+pub fn all_of(address: impl Into<IpAddr>) -> SocketAddr {
+    SocketAddr::new(address.into(), 0)
+}
+
 /// One attack and what should come of it.
 pub struct Case {
     /// Its number in the list of attacks.
     pub number: u8,
     pub name: &'static str,
     pub needs: &'static [Feature],
-    pub scene: fn(&Stage) -> Result<Scene, String>,
+    pub scene: fn(&Stage, Phase) -> Result<Scene, String>,
     pub control: &'static [Rule],
     pub granted: Option<&'static [Rule]>,
-    pub refused: &'static [Rule],
+    pub refused: Option<&'static [Rule]>,
 }
+
+/// What a case is without its own values.
+pub const CASE: Case = Case {
+    number: 0,
+    name: "",
+    needs: &[],
+    scene: |_, _| Ok(Scene { attack: Value::Null, ..Scene::default() }),
+    control: &[Rule("*", Want::Works)],
+    granted: None,
+    refused: None,
+};
 
 impl Case {
     fn run(&self, stage: &Stage, phase: Phase) -> Result<(), String> {
-        let scene = (self.scene)(stage)?;
+        let scene = (self.scene)(stage, phase)?;
         let (rules, mut session) = match phase {
             Phase::Control => (self.control, stage.plain()?),
             Phase::Granted => (self.granted.unwrap_or_default(), stage.jailed(&scene.granted)?),
-            Phase::Refused => (self.refused, stage.jailed(&scene.refused)?),
+            Phase::Refused => (self.refused.unwrap_or_default(), stage.jailed(&scene.refused)?),
         };
         let answer = session.attack(&stage.program("attacker"), &scene.attack)?;
         let look = || {
@@ -74,17 +90,20 @@ fn silence(stage: &Stage, scene: &Scene, phase: Phase) -> Result<(), String> {
     let mut complaints = Vec::new();
     let mut found = |what: String, is_there: bool| match phase {
         Phase::Refused if is_there => complaints.push(format!("{what} left the machine")),
-        Phase::Control if !is_there => complaints.push(format!("{what} was not seen, so its absence would show nothing")),
+        Phase::Control if !is_there => {
+            complaints.push(format!("{what} was not seen, so its absence would show nothing"))
+        }
         _ => {}
     };
     for name in &scene.silent_names {
         let (asked, packets) = (world.dns.questions(name), world.capture.mention(name)?);
         found(format!("`{name}` ({asked:?}, {} packets)", packets.len()), !asked.is_empty() || !packets.is_empty());
     }
-    for address in &scene.silent_addresses {
-        let (arrivals, packets) = (world.servers.arrivals(*address), world.capture.to(*address)?);
-        let there = !arrivals.is_empty() || !packets.is_empty();
-        found(format!("{address} ({arrivals:?}, {packets:?})"), there);
+    for place in &scene.silent {
+        let is_place = |to: SocketAddr| to.ip() == place.ip() && (place.port() == 0 || to.port() == place.port());
+        let packets = world.capture.packets(|packet| is_place(packet.to))?;
+        let local = world.machine.arrivals(place.ip()).into_iter().filter(|arrival| is_place(arrival.to)).count();
+        found(format!("something to {place} ({local} arrivals, {packets:?})"), local > 0 || !packets.is_empty());
     }
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
 }
@@ -153,7 +172,9 @@ impl Suite {
             if case.granted.is_some() {
                 self.jailed(&name("granted"), case.needs, |stage| case.run(stage, Phase::Granted));
             }
-            self.jailed(&name("refused"), case.needs, |stage| case.run(stage, Phase::Refused));
+            if case.refused.is_some() {
+                self.jailed(&name("refused"), case.needs, |stage| case.run(stage, Phase::Refused));
+            }
         }
     }
 }

@@ -10,8 +10,12 @@ use std::sync::{Arc, Mutex};
 
 /// The ports that are served.
 pub const PORTS: &[u16] = &[
-    22, 25, 80, 443, 853, 5432, 6379, 7000, 7001, 7002, UNWATCHED, 8000, 8001, 8005, 8010, 8011, 8080, 8443, 15432, 16379,
+    22, 25, 80, 443, 853, 5432, 6379, 7000, 7001, 7002, 7003, 7004, 7005, UNWATCHED, 8000, 8001, 8005, 8010, 8011,
+    8080, 8443, 15432, 16379,
 ];
+
+/// The ports that something on the machine listens on, on all of its addresses.
+pub const MACHINE_PORTS: &[u16] = &[7000, 7001, 7002, 7003, 7004, 7005, 7100];
 
 /// What a server does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +55,14 @@ pub struct Servers {
 }
 
 impl Servers {
-    pub fn start(internet: &Internet, ipv6: bool) -> io::Result<Servers> {
+    /// Listens in the internet; or, with `machine`, on the machine's own addresses, on these ports.
+    pub fn start(internet: &Internet, ipv6: bool, machine: Option<&[u16]>) -> io::Result<Servers> {
         let any: IpAddr = if ipv6 { [0u8; 16].into() } else { [0u8; 4].into() };
         let ports = HashMap::from([(22, Behaviour::Banner), (80, Behaviour::Http), (8080, Behaviour::Http)]);
         let servers = Servers { state: Arc::new(Mutex::new(State { ports, ..State::default() })) };
-        for port in PORTS.iter().copied() {
-            let listener = internet.run(move || TcpListener::bind((any, port)))?;
+        for port in machine.unwrap_or(PORTS).iter().copied() {
+            let listen = move || TcpListener::bind((any, port));
+            let listener = if machine.is_some() { listen()? } else { internet.run(listen)? };
             let state = servers.state.clone();
             let internet = internet.clone();
             std::thread::Builder::new().name(format!("port-{port}")).spawn(move || {

@@ -132,11 +132,7 @@ pub const CLIENTS: &[Client] = &[
         works: End(&["exit 0"], &["by HTTP/2.0"]),
         ..CURL
     },
-    Client {
-        name: "curl-ipv4",
-        line: |stage, host, port| curl(stage, "-4", host, port),
-        ..CURL
-    },
+    Client { name: "curl-ipv4", line: |stage, host, port| curl(stage, "-4", host, port), ..CURL },
     Client {
         name: "curl-plain-http",
         needs: &[Feature::Curl],
@@ -210,17 +206,15 @@ pub const CLIENTS: &[Client] = &[
         needs: &[Feature::Redis],
         service: |stage| stage.world.services.redis(),
         ports: [6379, 16379],
-        line: |_, host, port| line(&["redis-cli", "-h", host, "-p", &port.to_string(), "ECHO", "hello from Redis"], &[]),
+        line: |_, host, port| {
+            line(&["redis-cli", "-h", host, "-p", &port.to_string(), "ECHO", "hello from Redis"], &[])
+        },
         no_such_name: End(&["exit 1"], &["Name or service not known"]),
         no_such_port: End(&["exit 1"], &["Connection refused"]),
         reset: End(&["exit 1"], &["Connection reset by peer", "Server closed the connection"]),
         ..TLS
     },
-    Client {
-        name: "rust-glibc",
-        line: |stage, host, port| dialler(stage, "dialler", "std", host, port),
-        ..DIALLER
-    },
+    Client { name: "rust-glibc", line: |stage, host, port| dialler(stage, "dialler", "std", host, port), ..DIALLER },
     Client {
         name: "rust-musl",
         needs: &[Feature::Musl],

@@ -83,7 +83,8 @@ impl Services {
         fs::create_dir(&base).map_err(|error| error.to_string())?;
         for name in ["server.key", "server.pem"] {
             fs::copy(self.dir.join(name), base.join(name)).map_err(|error| error.to_string())?;
-            fs::set_permissions(base.join(name), fs::Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
+            fs::set_permissions(base.join(name), fs::Permissions::from_mode(0o600))
+                .map_err(|error| error.to_string())?;
         }
         // it refuses to run as root
         let is_root = unsafe { libc::geteuid() } == 0;

@@ -24,7 +24,10 @@ pub struct World {
     base: tempfile::TempDir,
     pub internet: Internet,
     pub dns: Dns,
+    /// What listens in the internet.
     pub servers: Servers,
+    /// What listens on the machine itself.
+    pub machine: Servers,
     pub services: Services,
     pub capture: Capture,
     counter: AtomicU32,
@@ -61,11 +64,12 @@ impl World {
         let error = |error: std::io::Error| format!("the internet: {error}");
         let ipv6 = namespaces::has_ipv6();
         let dns = Dns::start(&internet, &places(ipv6)).map_err(error)?;
-        let servers = Servers::start(&internet, ipv6).map_err(error)?;
+        let servers = Servers::start(&internet, ipv6, None).map_err(error)?;
+        let machine = Servers::start(&internet, ipv6, Some(crate::internet::MACHINE_PORTS)).map_err(error)?;
         services::certificates(&pki)?;
         let services = Services::new(internet.clone(), servers.clone(), &pki);
         let capture = Capture::start().map_err(|error| format!("the capture: {error}"))?;
-        Ok(World { base, internet, dns, servers, services, capture, counter: AtomicU32::new(1) })
+        Ok(World { base, internet, dns, servers, machine, services, capture, counter: AtomicU32::new(1) })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -136,7 +140,8 @@ impl Grants {
         let literal = |rule: &String| if rule.starts_with('{') { rule.clone() } else { format!("\"{rule}\"") };
         let rules: Vec<String> = self.rules.iter().map(literal).collect();
         let exec: Vec<String> = exec.iter().map(|path| format!("\"{}\"", path.display())).collect();
-        let network = if rules.is_empty() { String::new() } else { format!("network.allow = [{}]\n", rules.join(", ")) };
+        let network =
+            if rules.is_empty() { String::new() } else { format!("network.allow = [{}]\n", rules.join(", ")) };
         let files = format!("files.exec = [{}]\nfiles.read = [\"{}\"]\n", exec.join(", "), read.display());
         format!("version = 1\n[jail]\n{files}{network}{}", self.profile)
     }
@@ -151,6 +156,11 @@ impl Stage {
             identity.own(&path).map_err(|error| error.to_string())?;
         }
         Ok(Stage { world, identity })
+    }
+
+    /// A port that no other identity and no other phase uses, for addresses that there is only one of.
+    pub fn port(&self, phase: crate::case::Phase) -> u16 {
+        7000 + 3 * u16::from(self.identity.is_root()) + phase as u16
     }
 
     /// A path of this identity's own.
@@ -185,8 +195,11 @@ impl Stage {
         let mut trees = vec![self.world.path("bin")];
         // a node that is not the system's
         let node = crate::features::node().and_then(|node| node.canonicalize().ok());
-        trees.extend(node.filter(|node| !node.starts_with("/usr")).and_then(|node| Some(node.ancestors().nth(2)?.into())));
-        let written = fs::write(&path, grants.text(&trees, &self.world.services.authority())).and_then(|()| self.identity.own(&path));
+        trees.extend(
+            node.filter(|node| !node.starts_with("/usr")).and_then(|node| Some(node.ancestors().nth(2)?.into())),
+        );
+        let written = fs::write(&path, grants.text(&trees, &self.world.services.authority()))
+            .and_then(|()| self.identity.own(&path));
         written.map_err(|error| format!("{}: {error}", path.display())).map(|()| path)
     }
 
