@@ -4,7 +4,7 @@
 use crate::Attack;
 use crate::network::address;
 use crate::report::{Params, Report, unhex};
-use crate::sys::{Sys, close, errno, name_of};
+use crate::sys::{close, errno, name_of};
 use serde_json::{Value, json};
 use std::ffi::CString;
 use std::net::{IpAddr, SocketAddr};
@@ -27,16 +27,19 @@ fn dial(params: &Params, report: &mut Report) {
     }
 }
 
+/// Where a target is: one address, or all those of its name.
+pub(crate) fn places(target: &Value) -> Result<Vec<SocketAddr>, String> {
+    if let Some(to) = target["to"].as_str() {
+        return Ok(vec![to.parse().map_err(|_| format!("not an address: {to}"))?]);
+    }
+    let port = u16::try_from(target["port"].as_i64().unwrap_or_default()).unwrap_or_default();
+    let host = target["host"].as_str().unwrap_or_default();
+    Ok(look_up(host.as_bytes())?.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
 /// Tries the addresses of a target as any client does: one after the other, until one answers.
 fn one(target: &Value) -> Answer {
-    let places = match target["to"].as_str() {
-        Some(to) => vec![to.parse().map_err(|_| format!("not an address: {to}"))?],
-        None => {
-            let port = u16::try_from(target["port"].as_i64().unwrap_or_default()).unwrap_or_default();
-            let host = target["host"].as_str().unwrap_or_default();
-            look_up(host.as_bytes())?.into_iter().map(|address| SocketAddr::new(address, port)).collect()
-        }
-    };
+    let places = places(target)?;
     let mut last = Err("EAI_NODATA".to_owned());
     for place in places {
         let answer = exchange(target, place);
@@ -58,7 +61,8 @@ fn exchange(target: &Value, to: SocketAddr) -> Answer {
     outcome.map(|bytes| json!({ "to": to.to_string(), "answer": text(&bytes) }))
 }
 
-fn socket(target: &Value, to: SocketAddr) -> Result<i64, String> {
+/// A socket for a target.
+pub(crate) fn socket(target: &Value, to: SocketAddr) -> Result<i64, String> {
     let kind = match target["type"].as_str().unwrap_or("stream") {
         "datagram" => libc::SOCK_DGRAM,
         "seqpacket" => libc::SOCK_SEQPACKET,
@@ -79,7 +83,8 @@ fn socket(target: &Value, to: SocketAddr) -> Result<i64, String> {
     Ok(fd)
 }
 
-fn connect_and_say(target: &Value, fd: i64, to: SocketAddr) -> Result<(), String> {
+/// Connects and says what the target has to say.
+pub(crate) fn connect_and_say(target: &Value, fd: i64, to: SocketAddr) -> Result<(), String> {
     let (address, length, _) = address(to);
     let to = &raw const address;
     let said = match target["say_hex"].as_str() {
@@ -253,9 +258,4 @@ fn understand(answer: &[u8]) -> Answer {
         0 => Ok(json!({ "records": count, "bytes": answer.len() })),
         other => Err(CODES.get(other).map_or_else(|| format!("CODE{other}"), |name| (*name).into())),
     }
-}
-
-/// For attacks that go through a system call alone.
-pub(crate) fn plain(outcome: Sys) -> Answer {
-    outcome.map(Value::from).map_err(name_of)
 }

@@ -38,11 +38,13 @@ mod sys;
 
 mod bombs;
 mod chain;
+mod crowd;
 mod devices;
 mod egress;
 mod files;
 mod harmless;
 mod isolation;
+mod listeners;
 mod mounts;
 mod network;
 mod privilege;
@@ -72,6 +74,8 @@ const GROUPS: &[&[(&str, Attack)]] = &[
     sockets::ATTACKS,
     network::ATTACKS,
     egress::ATTACKS,
+    listeners::ATTACKS,
+    crowd::ATTACKS,
     bombs::ATTACKS,
     harmless::ATTACKS,
 ];

@@ -34,16 +34,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod capture;
 mod case;
 mod clients;
 mod dns;
 mod features;
+mod first_bytes;
+mod hello;
 mod internet;
 mod names;
 mod namespaces;
 mod programs;
 mod services;
+mod transports;
 mod world;
 
 use case::Suite;
@@ -83,7 +87,7 @@ fn main() {
             lacks.push(Feature::Userns);
         }
         let mut suite = Suite { stage, prefix: identity.name, trials: Vec::new(), lacks };
-        for collect in [clients::trials, names::trials] {
+        for collect in [clients::trials, names::trials, addresses::trials, first_bytes::trials, transports::trials] {
             collect(&mut suite);
         }
         trials.extend(suite.trials);
