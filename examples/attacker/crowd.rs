@@ -6,7 +6,8 @@ use crate::report::{Params, Report};
 use crate::sys::close;
 use serde_json::{Value, json};
 
-pub(crate) const ATTACKS: &[(&str, Attack)] = &[("flood", flood), ("half-open", half_open)];
+pub(crate) const ATTACKS: &[(&str, Attack)] =
+    &[("flood", flood), ("half-open", half_open), ("bulk", bulk), ("hold", hold)];
 
 /// As many descriptors as there may be.
 fn raise_limit() {
@@ -82,6 +83,65 @@ fn exchange(fd: i64, line: &[u8]) -> Result<(), String> {
         got.extend(read(fd)?);
     }
     if got == line { Ok(()) } else { Err("ANOTHER ANSWER".into()) }
+}
+
+/// Sends `bytes` to a `target` that sends them back, closes its half, and reads until the other half is closed.
+fn bulk(params: &Params, report: &mut Report) {
+    let mut target = params.json()["target"].clone();
+    target["say"] = "".into();
+    let count = usize::try_from(params.num("bytes", 1 << 20)).unwrap_or(0);
+    let byte = |at: usize| (at % 251) as u8;
+    let whole = open(&target).and_then(|fd| {
+        let writer = std::thread::spawn(move || {
+            let bytes: Vec<u8> = (0..count).map(byte).collect();
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let sent = call!(
+                    libc::SYS_sendto,
+                    fd,
+                    rest.as_ptr(),
+                    rest.len(),
+                    libc::MSG_NOSIGNAL,
+                    std::ptr::null::<u8>(),
+                    0
+                );
+                let Ok(sent) = sent.map(|sent| usize::try_from(sent).unwrap_or(0)) else { return };
+                rest = rest.get(sent..).unwrap_or_default();
+            }
+            let _ = call!(libc::SYS_shutdown, fd, libc::SHUT_WR);
+        });
+        let mut got = 0;
+        let mut right = true;
+        let end = loop {
+            match read(fd) {
+                Ok(bytes) => {
+                    right &= bytes.iter().enumerate().all(|(at, found)| *found == byte(got + at));
+                    got += bytes.len();
+                }
+                Err(end) => break end,
+            }
+        };
+        let _ = writer.join();
+        close(fd);
+        match (got == count && right, end.as_str()) {
+            (true, "EOF") => Ok(json!(got)),
+            _ => Err(format!("{got} BYTES, {right}, THEN {end}")),
+        }
+    });
+    report.answer("bulk", whole);
+}
+
+/// Opens a connection and waits for its end, whatever it is.
+fn hold(params: &Params, report: &mut Report) {
+    let answer = open(&params.json()["target"]).and_then(|fd| {
+        loop {
+            match read(fd) {
+                Ok(_) => {}
+                Err(end) => break Err(end),
+            }
+        }
+    });
+    report.answer("hold", answer);
 }
 
 /// Begins `count` connections with the first bytes of `begun` and leaves them, then makes `whole`.

@@ -39,6 +39,8 @@ pub struct Arrival {
     pub from: SocketAddr,
     /// What came with the first segment that had something.
     pub first: Vec<u8>,
+    /// Whether it is over.
+    pub ended: bool,
 }
 
 #[derive(Default)]
@@ -93,16 +95,29 @@ impl Servers {
     }
 }
 
-fn serve(state: &Mutex<State>, mut stream: TcpStream, internet: &Internet) -> io::Result<()> {
+/// One connection from its beginning to its end, both in the records.
+fn serve(state: &Mutex<State>, stream: TcpStream, internet: &Internet) -> io::Result<()> {
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let (to, from) = (plain(stream.local_addr()?), plain(stream.peer_addr()?));
     stream.set_nodelay(true)?;
     let (at, behaviour) = {
         let mut state = state.lock().unwrap();
         let behaviour = state.addresses.get(&to.ip()).or_else(|| state.ports.get(&to.port())).copied();
-        state.arrivals.push(Arrival { to, from, first: Vec::new() });
+        state.arrivals.push(Arrival { to, from, first: Vec::new(), ended: false });
         (state.arrivals.len() - 1, behaviour.unwrap_or(Behaviour::Echo))
     };
+    let ended = behave(state, at, behaviour, stream, internet);
+    state.lock().unwrap().arrivals[at].ended = true;
+    ended
+}
+
+fn behave(
+    state: &Mutex<State>,
+    at: usize,
+    behaviour: Behaviour,
+    mut stream: TcpStream,
+    internet: &Internet,
+) -> io::Result<()> {
     if behaviour == Behaviour::Banner {
         stream.write_all(b"SSH-2.0-a_test\r\n")?;
     }

@@ -41,8 +41,10 @@ mod clients;
 mod dns;
 mod features;
 mod first_bytes;
+mod grants;
 mod hello;
 mod internet;
+mod load;
 mod names;
 mod namespaces;
 mod programs;
@@ -87,7 +89,15 @@ fn main() {
             lacks.push(Feature::Userns);
         }
         let mut suite = Suite { stage, prefix: identity.name, trials: Vec::new(), lacks };
-        for collect in [clients::trials, names::trials, addresses::trials, first_bytes::trials, transports::trials] {
+        for collect in [
+            clients::trials,
+            names::trials,
+            addresses::trials,
+            first_bytes::trials,
+            transports::trials,
+            load::trials,
+            grants::trials,
+        ] {
             collect(&mut suite);
         }
         trials.extend(suite.trials);

@@ -15,6 +15,12 @@ pub const MACHINE_V6: &str = "2606:2800:ffff::2";
 /// Its router and name server, the internet's end of the pair.
 pub const ROUTER_V4: &str = "192.168.77.1";
 pub const ROUTER_V6: &str = "2606:2800:ffff::1";
+/// Addresses that answer by an error, and that do not answer at all.
+pub const UNREACHABLE: &str = "93.187.0.0/24";
+pub const SILENT: &str = "93.187.1.0/24";
+pub const SILENT_V6: &str = "2606:2800:dead::/48";
+/// Addresses that the machine has no route to.
+pub const NO_ROUTE_V6: &str = "2606:2800:beef::/48";
 /// The machine's interface.
 pub const INTERFACE: &str = "m0";
 
@@ -76,7 +82,11 @@ pub fn enter(files: &Path) -> Result<Internet, String> {
     // all other addresses, in the table that says what is local, where the longest prefix wins
     there("route add 192.168.77.0/24 dev i0 table local".into())?;
     there("route add local 0.0.0.0/0 dev lo table local".into())?;
+    there(format!("route add unreachable {UNREACHABLE} table local"))?;
+    there(format!("route add blackhole {SILENT} table local"))?;
     if has_ipv6() {
+        there(format!("-6 route add blackhole {SILENT_V6} table local"))?;
+        ip(&format!("-6 route add unreachable {NO_ROUTE_V6}"))?;
         there(format!("-6 addr add {ROUTER_V6}/64 dev i0 nodad"))?;
         ip(&format!("-6 addr add {MACHINE_V6}/64 dev {INTERFACE} nodad"))?;
         ip(&format!("-6 route add default via {ROUTER_V6}"))?;
