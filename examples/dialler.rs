@@ -8,7 +8,12 @@
 //! It asks for `/` by HTTP/1.1, prints the answer and exits with 0, or prints `error: …` and exits with 1. Its own resolver
 //! reads /etc/resolv.conf, asks for A and AAAA at the same time with EDNS0 by UDP, and again by TCP where the answer was
 //! cut.
-#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a test program, not the product")]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test program, not the product"
+)]
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};

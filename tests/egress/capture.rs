@@ -64,11 +64,6 @@ impl Capture {
         Ok(seen.packets.iter().filter(|packet| select(packet)).cloned().collect())
     }
 
-    /// The packets to this address.
-    pub fn to(&self, address: IpAddr) -> Result<Vec<Packet>, String> {
-        self.packets(|packet| packet.to.ip() == address)
-    }
-
     /// The packets whose payload holds this text, in letters of either case.
     pub fn mention(&self, text: &str) -> Result<Vec<Packet>, String> {
         let text = text.to_ascii_lowercase().into_bytes();

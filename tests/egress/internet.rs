@@ -28,15 +28,12 @@ pub enum Behaviour {
     Http,
     /// Passes everything on to that port of the internet's own loopback.
     Forward(u16),
-    /// Reads and says nothing.
-    Mute,
 }
 
 /// A connection that was made.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub to: SocketAddr,
-    pub from: SocketAddr,
     /// What came with the first segment that had something.
     pub first: Vec<u8>,
     /// Whether it is over.
@@ -98,12 +95,12 @@ impl Servers {
 /// One connection from its beginning to its end, both in the records.
 fn serve(state: &Mutex<State>, stream: TcpStream, internet: &Internet) -> io::Result<()> {
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let (to, from) = (plain(stream.local_addr()?), plain(stream.peer_addr()?));
+    let to = plain(stream.local_addr()?);
     stream.set_nodelay(true)?;
     let (at, behaviour) = {
         let mut state = state.lock().unwrap();
         let behaviour = state.addresses.get(&to.ip()).or_else(|| state.ports.get(&to.port())).copied();
-        state.arrivals.push(Arrival { to, from, first: Vec::new(), ended: false });
+        state.arrivals.push(Arrival { to, first: Vec::new(), ended: false });
         (state.arrivals.len() - 1, behaviour.unwrap_or(Behaviour::Echo))
     };
     let ended = behave(state, at, behaviour, stream, internet);
@@ -138,7 +135,6 @@ fn behave(
             inner.write_all(&first)?;
             relay(stream, inner)
         }
-        Behaviour::Mute => io::copy(&mut stream, &mut io::sink()).map(|_| ()),
     }
 }
 

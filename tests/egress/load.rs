@@ -104,13 +104,13 @@ fn wait(happened: impl Fn() -> bool) -> Result<(), String> {
 
 pub fn trials(suite: &mut Suite) {
     suite.cases(CASES);
-    suite.jailed("28-connections-of-a-killed-launcher", &[], |stage| {
+    suite.jailed("28-connections-of-a-killed-launcher::refused", &[], |stage| {
         ends(stage, |session| {
             session.server.kill();
             Ok(())
         })
     });
-    suite.jailed("28-connections-of-an-ended-session", &[], |stage| {
+    suite.jailed("28-connections-of-an-ended-session::refused", &[], |stage| {
         ends(stage, |session| match session.server.close() {
             Some(status) if status.success() => Ok(()),
             status => Err(format!("the session ended by {status:?}; stderr:\n{}", session.server.stderr())),

@@ -143,7 +143,7 @@ impl Services {
         let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
         let error = writer.try_clone().map_err(|error| error.to_string())?;
         command.stdin(Stdio::null()).stdout(writer).stderr(error);
-        unsafe { command.pre_exec(|| dies_with_its_starter()) };
+        unsafe { command.pre_exec(dies_with_its_starter) };
         // the command is dropped there, and with it the writing ends
         let child = self.internet.run(move || command.spawn()).map_err(|error| format!("{what}: {error}"))?;
         self.children.lock().unwrap().push(child);
