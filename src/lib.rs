@@ -6,6 +6,8 @@
 //! config ─► command ─► plan ─► jail ─► gate ─► relay
 //! profile   what is    pure     stage   catalog   host ⇄ server,
 //! + policy  executed   data     2, exec  = lock?  line by line
+//!                                 └──► egress
+//!                                      server ⇄ granted names
 //! ```
 //!
 //! * [`config`] reads profiles, the built-in ones and the administrator's policy into a [`config::Profile`].
@@ -14,6 +16,8 @@
 //! * [`identity`] names the lock of a server and hashes what is launched.
 //! * [`plan`] turns all of it into a [`plan::Plan`]: every mount, right, system call and limit, as data. It does no I/O.
 //! * [`jail`] makes it true: clones, builds the root, confines, proves the confinement, executes.
+//! * [`egress`] lets a server reach what its profile grants of the network, by name: rules and classes of addresses (pure),
+//!   and the two confined processes that answer names, check and connect.
 //! * [`catalog`] is what a server publishes, what was approved of it, and the difference. All but reading and saving a lock
 //!   is pure.
 //! * [`gate`] walks a server's catalog before the host sees a word, and judges every message of a session.

@@ -92,11 +92,151 @@ fn a_key_of_a_later_feature_is_not_ignored() {
     refused(&home.run(&["--profile", &profile, "--", "true"]), "unsupported-key", 2, &["tools"]);
 }
 
+/// What people write where a rule belongs, and what they are told to write.
 #[test]
-fn network_rules_are_not_ignored() {
+fn a_network_rule_that_is_none_says_what_to_write() {
     let home = Home::new();
-    let profile = home.profile("version = 1\n[jail.network]\nallow = [\"example.com:443\"]\n");
-    refused(&home.run(&["--profile", &profile, "--", "true"]), "egress-not-available", 2, &["profile.toml:3"]);
+    for (rule, words) in [
+        ("https://api.example.com/v1", &["URL", "`api.example.com:443`"][..]),
+        ("api.example.com", &["no port", "`api.example.com:443`"]),
+        ("api.example.com:https", &["`https` is no port", "`443`"]),
+        ("api.example.com:*", &["one by one"]),
+        ("api.example.com:0", &["no port 0"]),
+        ("api.example.com:53", &["jail's own DNS"]),
+        ("api.example.com:90-80", &["`80-90`"]),
+        ("api.example.com:1-2000", &["53"]),
+        ("api.example.com:1000-2000", &["1001 ports", "256"]),
+        ("git@example.com:22", &["user", "`example.com:22`"]),
+        ("*example.com:443", &["`*.example.com:443`"]),
+        ("api.*.com:443", &["whole labels"]),
+        ("bücher.example:443", &["`xn--bcher-kva.example:443`"]),
+        ("::1:8080", &["brackets", "`[::1]:8080`"]),
+        ("010.0.0.1:80", &["four decimal"]),
+        ("2130706433:80", &["four decimal"]),
+        ("10.0.0.1/8:80", &["bits below", "`10.0.0.0/8:80`"]),
+        ("0.0.0.0:80", &["`localhost:PORT`"]),
+        ("127.0.0.0/8:80", &["loopback", "`localhost:PORT`"]),
+        ("[::ffff:127.0.0.1]:80", &["`127.0.0.1:80`"]),
+        ("", &["where to"]),
+    ] {
+        let output = home.run(&["--net", rule, "--", "true"]);
+        refused(&output, "network-rule", 2, &[&[format!("--net {rule}").as_str(), "hint: "], words].concat());
+        let profile = home.profile(&format!("version = 1\n[jail.network]\nallow = [{rule:?}]\n"));
+        let output = home.run(&["--profile", &profile, "--", "true"]);
+        refused(&output, "network-rule", 2, &[&["profile.toml:3:10: ", "hint: "], words].concat());
+    }
+}
+
+#[test]
+fn what_grants_very_much_wants_the_word_for_it() {
+    let home = Home::new();
+    for rule in ["*:443", "*.com:443", "0.0.0.0/0:443", "[::/0]:443", "169.254.169.254:80", "[fd00:ec2::254]:80"] {
+        let words = ["--net", "{ to = \"…\", dangerous = true }"];
+        refused(&home.run(&["--net", rule, "--", "true"]), "dangerous-network-rule", 2, &words);
+        let profile = home.profile(&format!(
+            "version = 1\n[jail.network]\nallow = [{{ to = {rule:?}, private = true, raw = true }}]\n"
+        ));
+        refused(
+            &home.run(&["--profile", &profile, "--", "true"]),
+            "dangerous-network-rule",
+            2,
+            &["profile.toml:3:10: "],
+        );
+        let profile =
+            home.profile(&format!("version = 1\n[jail.network]\nallow = [{{ to = {rule:?}, dangerous = true }}]\n"));
+        let output = finish(home.mcpjail().args(["explain", "--profile", &profile, "--", "true"]));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find(|line| line.contains(&format!("{rule}, dangerous")));
+        assert!(line.is_some_and(|line| line.ends_with("profile.toml:3")), "{rule}: {text}");
+    }
+}
+
+#[test]
+fn limits_of_connections_are_limits() {
+    let home = Home::new();
+    for (line, words) in [
+        ("connections = 0", ["at least one", "hint: "]),
+        ("connections = 65537", ["65536", "hint: "]),
+        ("connections = -3", ["negative", "hint: "]),
+        ("idle-timeout = \"0s\"", ["at least 1 s", "hint: "]),
+        ("idle-timeout = \"30\"", ["has a unit", "hint: "]),
+        ("lifetime = \"8760h\"", ["30 days", "hint: "]),
+    ] {
+        let profile = home.profile(&format!("version = 1\n[jail.network]\n{line}\n"));
+        refused(
+            &home.run(&["--profile", &profile, "--", "true"]),
+            "bad-value",
+            2,
+            &[&words[..], &["profile.toml:3:"]].concat(),
+        );
+    }
+    let profile = home.profile("version = 1\n[jail.network]\nalow = []\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "unknown-key", 2, &["profile.toml:3:1", "`allow`"]);
+    let profile = home.profile("version = 1\n[jail.network]\nallow = [{ to = \"a.example:443\", privat = true }]\n");
+    refused(&home.run(&["--profile", &profile, "--", "true"]), "unknown-key", 2, &["profile.toml:3:", "`private`"]);
+}
+
+/// Each rule may have 256 ports, and so may all together.
+#[test]
+fn ports_are_counted_over_all_layers() {
+    let home = Home::new();
+    let bundles = home.path(".config/mcpjail/profiles");
+    fs::create_dir_all(&bundles).unwrap();
+    fs::write(bundles.join("web.toml"), "version = 1\n[jail.network]\nallow = [\"a.example:1000-1199\"]\n").unwrap();
+    let run = |rule: &str| home.run(&["--trust-first-use", "--use", "web", "--net", rule, "--", "true"]);
+    refused(&run("b.example:1200-1299"), "too-many-ports", 2, &["--net b.example:1200-1299", "256", "300", "hint: "]);
+    let same = finish(home.mcpjail().args(["explain", "--use", "web", "--net", "b.example:1000-1199", "--", "true"]));
+    assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stderr));
+}
+
+#[test]
+fn connections_are_not_granted_without_a_network_namespace() {
+    let home = Home::new();
+    let profile = home.profile("version = 1\n[jail]\ntier = \"B\"\nnetwork.allow = [\"a.example:443\"]\n");
+    let output = home.run(&["--profile", &profile, "--tier", "B", "--exact-tier", "--", "true"]);
+    refused(&output, "egress-needs-tier-a", 4, &["`a.example:443`", "profile.toml:4", "doctor"]);
+}
+
+#[test]
+fn network_rules_are_explained_with_their_lines() {
+    let home = Home::new();
+    let profile = home.profile(
+        "version = 1\n[jail.network]\nallow = [\n\"API.example.:443\",\n{ to = \"db.example:5432\", private = true },\n]\nidle-timeout = \"10m\"\n",
+    );
+    let explain = |more: &[&str]| {
+        let args = [&["explain", "--profile", &profile, "--net", "localhost:8000-8010"], more].concat();
+        let output = finish(home.mcpjail().args(args).args(["--", "true"]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = explain(&[]);
+    for (rule, origin) in [
+        ("reach api.example:443 ", "profile.toml:4"),
+        ("reach db.example:5432, private addresses too ", "profile.toml:5"),
+        ("reach localhost:8000-8010 ", "--net localhost:8000-8010"),
+        ("idle closed after 10 min without a byte ", "profile.toml:7"),
+        ("lifetime closed after 24 h ", "built-in default:67"),
+        ("sockets unix, tcp and udp, inside the jail ", "profile.toml:4"),
+    ] {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let stands = text.lines().map(words).any(|line| line.starts_with(rule) && line.ends_with(origin));
+        assert!(stands, "no line `{rule}… {origin}` in\n{text}");
+    }
+    assert!(text.contains("HTTP/3 falls back") && text.contains("encrypted client hello"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&explain(&["--json"])).unwrap();
+    let network = &json["network"];
+    assert_eq!(network["rules"][1]["to"], "db.example:5432");
+    assert_eq!((&network["rules"][1]["private"], &network["rules"][0]["private"]), (&true.into(), &false.into()));
+    assert_eq!(network["ports"][0], 443);
+    assert_eq!(network["ports"].as_array().unwrap().len(), 13);
+    assert_eq!(
+        (&network["idle_timeout_ms"]["value"], &network["connections"]["value"]),
+        (&600_000.into(), &2048.into())
+    );
+    // Without a rule there is none of it.
+    let output = finish(home.mcpjail().args(["explain", "--json", "--", "true"]));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["network"].get("rules").is_none() && json["network"]["ports"].as_array().unwrap().is_empty());
 }
 
 #[test]
@@ -249,6 +389,7 @@ fn a_tier_that_is_not_available_is_no_silent_downgrade() {
     let text = String::from_utf8_lossy(&accepted.stderr);
     assert!(text.contains("running in tier B"), "a lower tier is announced: {text}");
     assert!(text.contains("not enforced in tier B"), "what is lost is said: {text}");
+    refused(&inside("--tier B --net a.example:443"), "egress-needs-tier-a", 4, &["`a.example:443`", "doctor"]);
 }
 
 /// Before Landlock ABI 9 each socket in a grant is a mount of its own.

@@ -69,6 +69,20 @@ fn printed(output: &Output) -> String {
 }
 
 #[test]
+fn names_are_asked_of_the_jail_itself_where_some_are_granted() {
+    let world = World::new();
+    let resolv = |options: &[&str]| world.shell(options, "cat /etc/resolv.conf");
+    let servers = |text: &str| -> Vec<String> {
+        let said =
+            |line: &&str| ["nameserver", "options", "search", "domain"].iter().any(|word| line.starts_with(word));
+        text.lines().filter(said).map(str::to_owned).collect()
+    };
+    assert_eq!(servers(&resolv(&["--net", "api.example.com:443"])), ["nameserver 127.0.0.1"]);
+    assert_eq!(servers(&resolv(&["--loopback"])), Vec::<String>::new());
+    assert_eq!(servers(&resolv(&[])), Vec::<String>::new());
+}
+
+#[test]
 fn a_persistent_home_lasts_and_still_shows_grants_in_the_home() {
     let world = World::new();
     let profile = |script: &str| {

@@ -213,6 +213,39 @@ fn the_profile_of_the_readme_is_valid() {
 }
 
 #[test]
+fn the_network_rules_of_the_readme_are_rules() {
+    let readme = document("README.md");
+    let profile = blocks(&readme, "toml").into_iter().find(|block| block.contains("[jail.network]")).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("network.toml");
+    fs::write(&file, &profile).unwrap();
+    let output = command(home.path(), &["explain", "--json", "--profile", file.to_str().unwrap(), "--", "/bin/cat"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rules = json["network"]["rules"].as_array().unwrap();
+    assert!(rules.len() >= 7, "{rules:?}");
+    for rule in rules {
+        let to = rule["to"].as_str().unwrap();
+        assert!(profile.contains(&format!("\"{to}\"")), "`{to}` does not stand there as it is read");
+        assert_eq!(rule["dangerous"], false);
+    }
+    // What is called dangerous is, and what is shown as the way to say it works.
+    let section = readme.split_once("\n## Network").unwrap().1.split_once("\n## ").unwrap().0;
+    let text = section.split_once("**Dangerous**").unwrap().1.split("\n\n").next().unwrap();
+    let mut seen = 0;
+    for rule in code(text).iter().filter(|code| code.starts_with('*')) {
+        let output = command(home.path(), &["explain", "--net", rule, "--", "/bin/cat"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("error[dangerous-network-rule]"), "{rule}: {error}");
+        seen += 1;
+    }
+    let line = code(text).into_iter().find(|code| code.starts_with("{ to")).unwrap();
+    fs::write(&file, format!("version = 1\n[jail.network]\nallow = [{line}]\n")).unwrap();
+    let output = command(home.path(), &["explain", "--profile", file.to_str().unwrap(), "--", "/bin/cat"]);
+    assert!(output.status.success() && seen >= 2, "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_configurations_of_the_readme_are_json() {
     let blocks = blocks(&document("README.md"), "json");
     assert_eq!(blocks.len(), 2);

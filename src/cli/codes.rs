@@ -34,6 +34,12 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "The server lists more than any server needs, or never stops: pages, entries and bytes have bounds, so \
       that no server can fill the memory before it is known.",
     ),
+    (
+        "egress-needs-tier-a",
+        "The profile grants connections, and this run has no network namespace. Without one the kernel has no \
+      place where every other connection ends, and nothing could hold the server to names: Landlock knows ports, not \
+      addresses. `mcpjail doctor` says what tier A needs here.",
+    ),
     ("gate-io", "A thread or a file of the gate's own failed."),
     (
         "grave-findings",
@@ -141,6 +147,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "too-many-sockets",
         "Before Landlock ABI 9 each socket in a granted directory is covered by a mount, and there are more than \
       256. Grant a smaller directory than the one that the message names.",
+    ),
+    (
+        "too-many-ports",
+        "Each granted port is a listener in the jail, and a profile may have 256 of them, all its layers together. \
+      Grant the ports that the server uses.",
     ),
     ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
 ];

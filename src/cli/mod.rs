@@ -45,6 +45,7 @@ Examples:
   mcpjail doctor                                     what this machine can enforce
   mcpjail run --write ~/notes -- node server.js      a server that may work in ~/notes
   mcpjail approve notes                              look at what it says of itself, and pin it
+  mcpjail run --net api.github.com:443 -- node s.js  a server that may connect there, and nowhere else
   mcpjail run notes                                  the server of ~/.config/mcpjail/servers/notes.toml
   mcpjail explain --write ~/notes -- node server.js  everything that server could reach
 
@@ -67,11 +68,17 @@ enum Command {
 Examples:
   mcpjail run -- node ~/servers/weather/index.js
   mcpjail run --write ~/notes --env NOTES_TOKEN -- ~/venvs/notes/bin/notes-mcp ~/notes
+  mcpjail run --net api.github.com:443 --env GITHUB_TOKEN -- node github.js
+  mcpjail run --net localhost:5432 -- ~/venvs/db/bin/postgres-mcp
   mcpjail run --profile ./notes.toml -- node index.js ~/notes
   mcpjail run notes ~/notes        # ${arg1} in servers/notes.toml is ~/notes
   mcpjail run notes -- --verbose   # an argument of the server's
 
-Everything after `--` belongs to the server.")]
+Everything after `--` belongs to the server.
+
+A RULE of --net is NAME:PORTS, *.NAME:PORTS (names below it), ADDRESS:PORTS, [IPV6]:PORTS, BLOCK/PREFIX:PORTS or
+localhost:PORTS (this machine); ports are `443`, `80,443` or `8000-8010`. Conditions stand in a profile only:
+{ to = \"db.corp:5432\", private = true }.")]
     Run(RunArgs),
     /// Look at what a server says of itself, item by item, and pin it
     #[command(after_help = "\
@@ -100,6 +107,7 @@ Of several servers, the worst counts: 4, 5, 2, 3, 1, 0.")]
 Examples:
   mcpjail explain notes
   mcpjail explain --write ~/notes -- node index.js
+  mcpjail explain --net '*.example.com:80,443' -- node index.js
   mcpjail explain --json -- node index.js | jq '.mounts[].path'")]
     Explain(ExplainArgs),
     /// Say what this machine can enforce, layer by layer, by trying it; and what to do about the rest
@@ -158,6 +166,9 @@ struct GrantArgs {
     /// Add a built-in or own bundle
     #[arg(long = "use", value_name = "BUNDLE")]
     uses: Vec<String>,
+    /// Let the server connect there by TCP: NAME:PORT, *.NAME:PORT, ADDRESS:PORT, localhost:PORT; may be given again
+    #[arg(long, value_name = "RULE")]
+    net: Vec<String>,
     /// Allow TCP and UDP inside the jail's own, private loopback
     #[arg(long)]
     loopback: bool,
@@ -197,8 +208,21 @@ impl TargetArgs {
     /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
     fn typed(&self, subcommand: &str) -> String {
         let TargetArgs { grants, name, arguments, command } = self;
-        let GrantArgs { read, write, exec, list, deny_write, env, profile, uses, loopback, tier, exact_tier, lock } =
-            grants;
+        let GrantArgs {
+            read,
+            write,
+            exec,
+            list,
+            deny_write,
+            env,
+            profile,
+            uses,
+            net,
+            loopback,
+            tier,
+            exact_tier,
+            lock,
+        } = grants;
         let mut words = vec!["mcpjail".to_owned(), subcommand.to_owned()];
         let mut option = |name: &str, value: &OsStr| words.extend([name.to_owned(), shell_word(value)]);
         for (name, values) in
@@ -212,6 +236,7 @@ impl TargetArgs {
         }
         profile.iter().for_each(|value| option("--profile", OsStr::new(value)));
         uses.iter().for_each(|value| option("--use", OsStr::new(value)));
+        net.iter().for_each(|value| option("--net", OsStr::new(value)));
         tier.iter().for_each(|tier| option("--tier", OsStr::new(&tier.to_string())));
         lock.iter().for_each(|file| option("--lock", file.as_os_str()));
         for (flag, given) in [("--loopback", loopback), ("--exact-tier", exact_tier)] {
@@ -384,6 +409,10 @@ mod tests {
             "p",
             "--use",
             "node",
+            "--net",
+            "a.example:443",
+            "--net",
+            "[::1]:5432",
             "--tier",
             "B",
             "--lock",
@@ -398,7 +427,8 @@ mod tests {
         ];
         let Cli { command: Command::Run(args) } = Cli::try_parse_from(line).unwrap() else { panic!() };
         let typed = args.target.typed("run");
-        assert_eq!(typed, line.join(" ").replace("/a b", "'/a b'").replace("it's", r"'it'\''s'"));
+        let quoted = line.join(" ").replace("/a b", "'/a b'").replace("[::1]:5432", "'[::1]:5432'");
+        assert_eq!(typed, quoted.replace("it's", r"'it'\''s'"));
     }
 
     #[test]

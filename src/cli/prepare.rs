@@ -176,6 +176,7 @@ fn flags(args: &TargetArgs) -> Flags {
         tier: args.grants.tier,
         home: None,
         loopback: args.grants.loopback,
+        net: args.grants.net.clone(),
         trust_first_use: false,
         // after a name, what stands behind `--` are arguments too
         args: args.name.iter().flat_map(|_| args.arguments.iter().chain(&args.command)).cloned().collect(),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Origin, Source};
+use crate::egress::RuleFault;
 
 /// A position in a profile: where the person has to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,11 +305,21 @@ pub enum Problem {
         /// Command that repairs it.
         remedy: String,
     },
-    /// Outgoing connections are a coming feature.
-    #[error("{} grants a connection to the outside, which this version cannot give", quoted(value))]
-    EgressNotAvailable {
-        /// The first rule.
-        value: String,
+    /// A text that is no rule of `jail.network.allow`.
+    #[error("{}: {fault}", quoted(written))]
+    NetworkRule {
+        /// The rule as written.
+        written: String,
+        /// What is wrong with it.
+        fault: RuleFault,
+    },
+    /// A network rule that grants very much, without the word for it.
+    #[error("{}: {fault}", quoted(written))]
+    DangerousRule {
+        /// The rule as written.
+        written: String,
+        /// What is dangerous in it.
+        fault: RuleFault,
     },
     /// A system call or a group that does not exist.
     #[error("no system call or group named {}", quoted(name))]

@@ -37,7 +37,14 @@ pub const CODES: &[(&str, &str)] = &[
     ("grant-special", "the granted path is a socket, a FIFO or a device"),
     ("policy-violation", "the administrator's policy forbids what the profile asks for"),
     ("policy-insecure", "the policy must belong to root and be writable by root alone"),
-    ("egress-not-available", "this version gives no connections to the outside"),
+    (
+        "network-rule",
+        "a line of `jail.network.allow`, or `--net`, is no rule: `api.github.com:443`, `*.example.com:80,443`, `192.0.2.1:8000-8010`, `[2001:db8::1]:443`, `10.0.0.0/8:5432` or `localhost:5432`",
+    ),
+    (
+        "dangerous-network-rule",
+        "the rule grants more than one can oversee, or a service that gives away this machine's credentials: grant less, or, where it is meant, write the line as `{ to = \"…\", dangerous = true }`",
+    ),
     ("unknown-syscall", "`[jail.syscalls]` names a call or a group that does not exist"),
     ("no-home", "the home directory is unknown"),
 ];
@@ -73,7 +80,8 @@ impl Diagnose for ConfigError {
             Problem::GrantSpecial { .. } => "grant-special",
             Problem::PolicyViolation { .. } => "policy-violation",
             Problem::PolicyInsecure { .. } => "policy-insecure",
-            Problem::EgressNotAvailable { .. } => "egress-not-available",
+            Problem::NetworkRule { .. } => "network-rule",
+            Problem::DangerousRule { .. } => "dangerous-network-rule",
             Problem::UnknownSyscall { .. } => "unknown-syscall",
             Problem::NoHome => "no-home",
         }
@@ -158,10 +166,7 @@ impl Diagnose for ConfigError {
             Problem::PolicyViolation { .. } => {
                 "take it out of the profile, or ask your administrator to change the policy".to_owned()
             }
-            Problem::EgressNotAvailable { .. } => {
-                "take the rule out; the server then runs without a network, and `loopback = true` gives it a private one"
-                    .to_owned()
-            }
+            Problem::NetworkRule { fault, .. } | Problem::DangerousRule { fault, .. } => fault.remedy(),
             Problem::UnknownSyscall { .. } => "correct the name; a profile may ask for `@aio`, `@debug`, `@io-uring`, `@keyring`, or for one call of these".to_owned(),
             Problem::NoHome => "set `HOME` to an absolute path".to_owned(),
         })

@@ -52,6 +52,8 @@ pub struct Flags {
     pub home: Option<Home>,
     /// `--loopback`
     pub loopback: bool,
+    /// `--net RULE`
+    pub net: Vec<String>,
     /// `--trust-first-use`
     pub trust_first_use: bool,
     /// The caller's arguments, which go after the profile's `command`.

@@ -13,12 +13,13 @@ use super::error::{ConfigError, Problem};
 use super::expand::{Variables, flag_path, profile_path};
 use super::load::{Flags, Layer, flag_origin};
 use super::raw::{
-    RawEnv, RawFiles, RawGate, RawJail, RawLimits, RawNetwork, RawPath, RawProfile, RawSyscalls, Size, Span,
+    RawEnv, RawFiles, RawGate, RawJail, RawLimits, RawNetwork, RawPath, RawProfile, RawRule, RawSyscalls, Size, Span,
 };
 use super::{
     Drift, EnvGrants, FileGrants, FirstUse, GateGrants, Home, LimitGrants, NetworkGrants, Origin, PathGrant, Profile,
     Source, Sourced, Tier, Trust,
 };
+use crate::egress::{Limits, Rule, RuleFault, Written};
 
 /// How long the gate may wait: less no server can answer, more no host does.
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
@@ -35,6 +36,7 @@ impl<'a> Merge<'a> {
         fn ground<T>(value: T) -> Sourced<T> {
             Sourced { value, origin: Origin { source: Source::Jail, line: None } }
         }
+        let egress = Limits::default();
         let profile = Profile {
             name: None,
             command: None,
@@ -42,7 +44,13 @@ impl<'a> Merge<'a> {
             tier: ground(Tier::A),
             home: ground(Home::Ephemeral),
             files: FileGrants::default(),
-            network: NetworkGrants { loopback: ground(false) },
+            network: NetworkGrants {
+                loopback: ground(false),
+                allow: Vec::new(),
+                connections: ground(egress.connections),
+                idle_timeout: ground(egress.idle),
+                lifetime: ground(egress.lifetime),
+            },
             env: EnvGrants::default(),
             limits: LimitGrants {
                 memory: ground(512 << 20),
@@ -111,12 +119,40 @@ impl<'a> Merge<'a> {
     }
 
     fn network(&mut self, raw: &RawNetwork, document: &Document) -> Result<(), ConfigError> {
-        let RawNetwork { loopback, allow } = raw;
-        if let Some(rule) = allow.first() {
-            let problem = Problem::EgressNotAvailable { value: rule.get_ref().clone() };
-            return Err(document.error(&rule.span(), problem));
+        let RawNetwork { loopback, allow, connections, idle_timeout, lifetime } = raw;
+        let network = &mut self.profile.network;
+        replace(&mut network.loopback, loopback, document);
+        for raw in allow {
+            let RawRule(written) = raw.get_ref();
+            let value = rule(written.clone()).map_err(|problem| document.error(&raw.span(), problem))?;
+            network.allow.push(Sourced { value, origin: document.origin(raw.span().start) });
         }
-        replace(&mut self.profile.network.loopback, loopback, document);
+        if let Some(connections) = connections {
+            let most = Limits::MOST_CONNECTIONS;
+            let value = u32::try_from(*connections.get_ref()).ok().filter(|count| (1..=most).contains(count));
+            let Some(value) = value else {
+                let problem = Problem::BadValue {
+                    value: document.excerpt(connections.span()).to_owned(),
+                    reason: format!("a server has at least one connection at once and at most {most}"),
+                    remedy: "write a number in between, or take the line out for the default".to_owned(),
+                };
+                return Err(document.error(&connections.span(), problem));
+            };
+            network.connections = Sourced { value, origin: document.origin(connections.span().start) };
+        }
+        for (target, time) in [(&mut network.idle_timeout, idle_timeout), (&mut network.lifetime, lifetime)] {
+            let Some(time) = time else { continue };
+            let Span(value) = *time.get_ref();
+            if !(Limits::SHORTEST..=Limits::LONGEST).contains(&value) {
+                let problem = Problem::BadValue {
+                    value: document.excerpt(time.span()).to_owned(),
+                    reason: "times of connections are at least 1 s and at most 30 days".to_owned(),
+                    remedy: "write a time in between, such as `\"1h\"`".to_owned(),
+                };
+                return Err(document.error(&time.span(), problem));
+            }
+            *target = Sourced { value, origin: document.origin(time.span().start) };
+        }
         Ok(())
     }
 
@@ -189,6 +225,7 @@ impl<'a> Merge<'a> {
             tier,
             home,
             loopback,
+            net,
             trust_first_use,
             args: _,
         } = flags;
@@ -238,6 +275,12 @@ impl<'a> Merge<'a> {
             let origin = Origin { source: Source::Flag("--loopback".to_owned()), line: None };
             self.profile.network.loopback = Sourced { value: true, origin };
         }
+        for to in net {
+            let origin = origin("--net", to);
+            let written = Written { to: to.clone(), ..Written::default() };
+            let value = rule(written).map_err(|problem| ConfigError::new(&origin, problem))?;
+            self.profile.network.allow.push(Sourced { value, origin });
+        }
         Ok(())
     }
 
@@ -269,6 +312,7 @@ impl<'a> Merge<'a> {
         }
         distinct(&mut files.guard, |name| name.value.clone());
         distinct(&mut profile.env.pass, |name| name.value.clone());
+        distinct(&mut profile.network.allow, |rule| rule.value.clone());
         distinct(&mut profile.syscalls, |name| name.value.clone());
         profile
     }
@@ -289,6 +333,14 @@ fn replace<T: Copy>(target: &mut Sourced<T>, value: &Option<Spanned<T>>, documen
     if let Some(value) = value {
         *target = Sourced { value: *value.get_ref(), origin: document.origin(value.span().start) };
     }
+}
+
+fn rule(written: Written) -> Result<Rule, Problem> {
+    let to = written.to.clone();
+    Rule::try_from(written).map_err(|fault| match fault {
+        RuleFault::NeedsDangerous { .. } => Problem::DangerousRule { written: to, fault },
+        fault => Problem::NetworkRule { written: to, fault },
+    })
 }
 
 fn size(size: &Size) -> u64 {
@@ -391,12 +443,18 @@ mod tests {
             ("jail.files.guard = [\"../up\"]", "bad-value", 21, "`../up`", ".git/hooks"),
             ("jail.files.guard = [\"\"]", "bad-value", 21, "relative", ".git/hooks"),
             (
-                "jail.network.allow = [\"api.github.com:443\"]",
-                "egress-not-available",
-                23,
-                "`api.github.com:443`",
-                "loopback",
+                "jail.network.allow = [\"a.de:443\", \"https://b.de\"]",
+                "network-rule",
+                35,
+                "`https://b.de`",
+                "`b.de:443`",
             ),
+            ("jail.network.allow = [{ to = \"a.de\", raw = true }]", "network-rule", 23, "no port", "`a.de:443`"),
+            ("jail.network.allow = [\"*:443\"]", "dangerous-network-rule", 23, "every name", "dangerous = true"),
+            ("jail.network.connections = 0", "bad-value", 28, "at least one", "default"),
+            ("jail.network.connections = 65537", "bad-value", 28, "65536", "default"),
+            ("jail.network.idle-timeout = \"0s\"", "bad-value", 29, "at least 1 s", "1h"),
+            ("jail.network.lifetime = \"721h\"", "bad-value", 25, "30 days", "1h"),
             ("jail.env.pass = [\"LD_PRELOAD\"]", "bad-value", 18, "the dynamic loader", "set ="),
             ("jail.env.pass = [\"*\"]", "bad-value", 18, "whole environment", "name"),
             ("jail.env.set = { \"A B\" = \"x\" }", "bad-value", 18, "not the name", "letters"),
@@ -424,10 +482,58 @@ mod tests {
         assert!(error.code() == "bad-value" && !error.to_string().contains("secret"), "{error}");
         let error = finish(&Flags { read: vec!["".into()], ..Flags::default() });
         assert_eq!(error.code(), "relative-path");
+        for (rule, code) in [("a.de", "network-rule"), ("*:443", "dangerous-network-rule")] {
+            let error = finish(&Flags { net: vec![rule.to_owned()], ..Flags::default() });
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().starts_with(&format!("--net {rule}: `{rule}`: ")), "{error}");
+        }
         let flags = Flags { tier: Some(Tier::B), home: Some(Home::Persistent), loopback: true, ..Flags::default() };
         let profile = f.finish(&flags).unwrap();
         assert_eq!((profile.tier.value, profile.home.value), (Tier::B, Home::Persistent));
         assert_eq!(profile.network.loopback.origin.to_string(), "--loopback");
+    }
+
+    #[test]
+    fn network_rules_of_all_layers_add_up() {
+        let f = Fixture::new(&[
+            ("config.toml", "jail.network = { allow = [\"log.example:443\"], lifetime = \"2h\", connections = 9 }"),
+            (
+                "profiles/db.toml",
+                "[jail.network]\nallow = [{ to = \"db.example:5432\", private = true }]\nconnections = 8",
+            ),
+            (
+                "servers/s.toml",
+                "use = [\"db\"]\n[jail.network]\nallow = [\"api.example:443\", \"LOG.example.:443\",\n \"db.example:5432\"]\nidle-timeout = \"5m\"",
+            ),
+        ]);
+        let flags = Flags { net: vec!["localhost:8080".to_owned()], ..Flags::default() };
+        let network = f.finish(&flags).unwrap().network;
+        let lines: Vec<String> = network
+            .allow
+            .iter()
+            .map(|rule| {
+                let origin = rule.origin.to_string();
+                format!("{} {}", rule.value.in_profile(), origin.rsplit('/').next().unwrap())
+            })
+            .collect();
+        // What is the same rule stands once, on its first line; what differs in a condition is another rule.
+        assert_eq!(
+            lines,
+            [
+                "\"log.example:443\" config.toml:2",
+                "{ to = \"db.example:5432\", private = true } db.toml:3",
+                "\"api.example:443\" s.toml:4",
+                "\"db.example:5432\" s.toml:5",
+                "\"localhost:8080\" --net localhost:8080",
+            ]
+        );
+        let hour = Duration::from_secs(3600);
+        assert_eq!((network.connections.value, network.idle_timeout.value), (8, hour / 12));
+        assert_eq!((network.lifetime.value, network.lifetime.origin.line), (2 * hour, Some(2)));
+        let untouched = Fixture::new(&[("servers/s.toml", "")]).finish(&Flags::default()).unwrap().network;
+        assert!(untouched.allow.is_empty());
+        let limits = (untouched.connections.value, untouched.idle_timeout.value, untouched.lifetime.value);
+        assert_eq!(limits, (2048, hour, 24 * hour));
     }
 
     #[test]

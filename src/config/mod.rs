@@ -18,6 +18,7 @@ mod schema;
 mod uses;
 mod walk;
 
+use crate::egress::Rule;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -184,11 +185,19 @@ pub struct FileGrants {
     pub guard: Vec<Sourced<PathBuf>>,
 }
 
-/// Network grants.
+/// Network grants. Lists of merged profiles add up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkGrants {
     /// Whether sockets to the jail's own, private loopback are allowed. Nothing outside is reached by it.
     pub loopback: Sourced<bool>,
+    /// What is reached outside; nothing where it is empty.
+    pub allow: Vec<Sourced<Rule>>,
+    /// Connections at once; 1 to [`Limits::MOST_CONNECTIONS`](crate::egress::Limits::MOST_CONNECTIONS).
+    pub connections: Sourced<u32>,
+    /// How long nothing may move on a connection.
+    pub idle_timeout: Sourced<Duration>,
+    /// How long a connection may last.
+    pub lifetime: Sourced<Duration>,
 }
 
 /// Environment grants.

@@ -15,6 +15,7 @@ use super::expand::{Variables, normal};
 use super::merge::limit;
 use super::raw::{RawDeny, RawLimits, RawPolicy};
 use super::{Drift, FirstUse, LimitGrants, Locations, Origin, PathGrant, Profile, Source, Sourced, Tier, schema};
+use crate::egress::Rule;
 
 /// The floor, read and checked.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Policy {
     minimum_tier: Option<Sourced<Tier>>,
     forbid_dangerous: Option<Origin>,
     forbid_loopback: Option<Origin>,
+    forbid_network: Option<Origin>,
+    forbid_private_network: Option<Origin>,
     forbid_quarantine: Option<Origin>,
     require_approval: Option<Origin>,
     protected: Vec<Sourced<String>>,
@@ -56,6 +59,8 @@ impl Policy {
             minimum_tier,
             forbid_dangerous,
             forbid_loopback,
+            forbid_network,
+            forbid_private_network,
             forbid_quarantine,
             require_approval,
             protected,
@@ -91,6 +96,8 @@ impl Policy {
                 .map(|tier| Sourced { value: *tier.get_ref(), origin: document.origin(tier.span().start) }),
             forbid_dangerous: switch(forbid_dangerous),
             forbid_loopback: switch(forbid_loopback),
+            forbid_network: switch(forbid_network),
+            forbid_private_network: switch(forbid_private_network),
             forbid_quarantine: switch(forbid_quarantine),
             require_approval: switch(require_approval),
             protected: protected.iter().map(sourced).collect(),
@@ -116,6 +123,8 @@ impl Policy {
             minimum_tier,
             forbid_dangerous,
             forbid_loopback,
+            forbid_network,
+            forbid_private_network,
             forbid_quarantine,
             require_approval,
             protected: _,
@@ -137,6 +146,20 @@ impl Policy {
             && let Some(grant) = grants(profile).find(|grant| grant.dangerous)
         {
             return Err(violation(&grant.origin, format!("`{}` is `dangerous`", shown(&grant.written)), policy));
+        }
+        // A rule cannot be taken out in silence: the server would meet a network that is broken in part.
+        let every = |_: &Rule| true;
+        for (policy, forbidden, what) in [
+            (forbid_network, &every as &dyn Fn(&Rule) -> bool, "is a connection to the outside"),
+            (forbid_private_network, &Rule::is_private, "leads into this machine's own network"),
+            (forbid_dangerous, &Rule::dangerous, "is `dangerous`"),
+            (forbid_loopback, &every, "brings a private loopback along"),
+        ] {
+            if let Some(policy) = policy
+                && let Some(rule) = profile.network.allow.iter().find(|rule| forbidden(&rule.value))
+            {
+                return Err(violation(&rule.origin, format!("`{}` {what}", rule.value), policy));
+            }
         }
         if let Some(policy) = require_approval
             && profile.gate.first_use.value == FirstUse::Trust
@@ -319,6 +342,17 @@ mod tests {
             ("\nenv.deny = [\"*_TOKEN\"]", "jail.env.set = { A_TOKEN = \"x\" }", 3, "`A_TOKEN`"),
             ("require-approval = true", "gate.first-use = \"trust\"", 2, "first use"),
             ("forbid-quarantine = true", "gate.drift = \"quarantine\"", 2, "quarantine"),
+            ("forbid-network = true", "jail.network.allow = [\"a.de:443\"]", 2, "`a.de:443`"),
+            ("forbid-loopback = true", "jail.network.allow = [\"a.de:443\"]", 2, "loopback"),
+            ("forbid-dangerous = true", "jail.network.allow = [{ to = \"*:443\", dangerous = true }]", 2, "`*:443`"),
+            ("forbid-private-network = true", "jail.network.allow = [\"a.de:1\", \"localhost:1\"]", 2, "`localhost:1`"),
+            ("forbid-private-network = true", "jail.network.allow = [\"10.0.0.0/8:1\"]", 2, "own network"),
+            (
+                "forbid-private-network = true",
+                "jail.network.allow = [{ to = \"a.de:1\", private = true }]",
+                2,
+                "`a.de:1`",
+            ),
             ("syscalls.deny = [\"@chown\"]", "jail.syscalls.allow = [\"@chown\"]", 2, "`@chown`"),
         ];
         for (policy, profile, line, what) in cases {
@@ -327,6 +361,28 @@ mod tests {
             assert_eq!((error.code(), error.place().line), ("policy-violation", Some(2)), "{text}");
             assert!(text.contains("servers/s.toml:2: ") && text.contains(what), "{text}");
             assert!(text.ends_with(&format!("etc/policy.toml:{line}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_network_policy_leaves() {
+        let rules = "jail.network.allow = [\"a.de:443\", \"8.8.8.8:443\", \"*.b.de:443\"]";
+        let profile = finish("forbid-private-network = true\nforbid-dangerous = true", rules).unwrap();
+        assert_eq!(profile.network.allow.len(), 3);
+        let off = "forbid-network = false\nforbid-private-network = false\nforbid-loopback = false";
+        assert_eq!(finish(off, rules).unwrap().network.allow.len(), 3);
+        // `config.toml`, a bundle and an option are held to it as well.
+        for (file, own, flags) in [
+            ("config.toml", "", Flags::default()),
+            ("profiles/b.toml", "use = [\"b\"]", Flags::default()),
+            ("profiles/unused.toml", "", Flags { net: vec!["a.de:443".to_owned()], ..Flags::default() }),
+        ] {
+            let files = [
+                ("policy.toml", "forbid-network = true"),
+                (file, "jail.network.allow = [\"a.de:443\"]"),
+                ("servers/s.toml", own),
+            ];
+            assert_eq!(Fixture::new(&files).finish(&flags).unwrap_err().code(), "policy-violation", "{file}");
         }
     }
 

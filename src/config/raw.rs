@@ -9,6 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use toml::Spanned;
 
 use super::{Drift, FirstUse, Home, Tier, Trust};
+use crate::egress::Written;
 
 /// One file: a server's profile, a bundle, `config.toml` or a built-in profile.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -63,8 +64,15 @@ pub(super) struct RawPath {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawNetwork {
     pub(super) loopback: Option<Spanned<bool>>,
-    pub(super) allow: Vec<Spanned<String>>,
+    pub(super) allow: Vec<Spanned<RawRule>>,
+    pub(super) connections: Option<Spanned<u64>>,
+    pub(super) idle_timeout: Option<Spanned<Span>>,
+    pub(super) lifetime: Option<Spanned<Span>>,
 }
+
+/// A network rule: a string, or `{ to = "…", private = true, dangerous = true, raw = true }`. Not yet read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawRule(pub(super) Written);
 
 /// `[jail.env]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -110,6 +118,8 @@ pub(super) struct RawPolicy {
     pub(super) minimum_tier: Option<Spanned<Tier>>,
     pub(super) forbid_dangerous: Option<Spanned<bool>>,
     pub(super) forbid_loopback: Option<Spanned<bool>>,
+    pub(super) forbid_network: Option<Spanned<bool>>,
+    pub(super) forbid_private_network: Option<Spanned<bool>>,
     pub(super) forbid_quarantine: Option<Spanned<bool>>,
     pub(super) require_approval: Option<Spanned<bool>>,
     pub(super) protected: Vec<Spanned<String>>,
@@ -159,6 +169,32 @@ impl<'de> Deserialize<'de> for RawPath {
             }
         }
         deserializer.deserialize_any(PathVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawRule {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<RawRule, D::Error> {
+        struct RuleVisitor;
+        impl<'de> Visitor<'de> for RuleVisitor {
+            type Value = RawRule;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name and a port, or a table with `to`")
+            }
+
+            fn visit_str<E: de::Error>(self, to: &str) -> Result<RawRule, E> {
+                self.visit_string(to.to_owned())
+            }
+
+            fn visit_string<E: de::Error>(self, to: String) -> Result<RawRule, E> {
+                Ok(RawRule(Written { to, ..Written::default() }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawRule, A::Error> {
+                Written::deserialize(de::value::MapAccessDeserializer::new(map)).map(RawRule)
+            }
+        }
+        deserializer.deserialize_any(RuleVisitor)
     }
 }
 
@@ -258,7 +294,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A time from text: `"500ms"`, `"30s"`, `"2 m"`. Whole numbers of one unit.
+/// A time from text: `"500ms"`, `"30s"`, `"2 m"`, `"24h"`. Whole numbers of one unit.
 ///
 /// # Errors
 /// Why it is no time, as the second half of a sentence.
@@ -274,13 +310,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs).ok_or_else(too_long),
-        "" => Err("a time has a unit: `ms`, `s` or `m`".to_owned()),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs).ok_or_else(too_long),
+        "" => Err("a time has a unit: `ms`, `s`, `m` or `h`".to_owned()),
         unit if unit.starts_with(['.', ',']) => {
             Err("a time is a whole number, for example `1500ms` instead of `1.5s`".to_owned())
         }
         "min" | "M" => Err("the unit is written `m`".to_owned()),
         "sec" | "S" => Err("the unit is written `s`".to_owned()),
-        _ => Err("units are `ms` (milliseconds), `s` (seconds) and `m` (minutes)".to_owned()),
+        "H" | "hour" | "hours" => Err("the unit is written `h`".to_owned()),
+        _ => Err("units are `ms` (milliseconds), `s` (seconds), `m` (minutes) and `h` (hours)".to_owned()),
     }
 }
 
@@ -322,7 +360,7 @@ mod tests {
     #[test]
     fn durations() {
         for (text, milliseconds) in
-            [("0ms", 0), ("500ms", 500), ("2s", 2_000), ("30 s", 30_000), ("1m", 60_000), ("10m", 600_000)]
+            [("0ms", 0), ("500ms", 500), ("2s", 2_000), ("30 s", 30_000), ("10m", 600_000), ("24h", 86_400_000)]
         {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
@@ -333,7 +371,9 @@ mod tests {
             ("30", "has a unit"),
             ("1.5s", "1500ms"),
             ("1min", "`m`"),
-            ("3 h", "units are"),
+            ("3 d", "units are"),
+            ("3 hours", "`h`"),
+            ("9999999999999999999h", "64 bits"),
             ("99999999999999999999s", "64 bits"),
             ("999999999999999999m", "64 bits"),
         ] {
@@ -358,7 +398,10 @@ mod tests {
             guard = [".git/hooks"]
             [jail.network]
             loopback = true
-            allow = []
+            allow = ["api.github.com:443", { to = "db.corp:5432", private = true }]
+            connections = 16
+            idle-timeout = "10m"
+            lifetime = "24h"
             [jail.env]
             pass = ["LC_*"]
             set = { A = "1", B = "2" }
@@ -380,6 +423,11 @@ mod tests {
         let files = raw.jail.files;
         assert_eq!(*files.read[1].get_ref(), RawPath { path: "/b".to_owned(), dangerous: true, optional: true });
         assert!(text[files.read[1].span()].starts_with("{ path"));
+        let network = raw.jail.network;
+        assert_eq!(network.allow[0].get_ref().0.to, "api.github.com:443");
+        assert!(network.allow[1].get_ref().0.private && !network.allow[1].get_ref().0.raw);
+        assert!(text[network.allow[1].span()].starts_with("{ to"));
+        assert_eq!(network.lifetime.unwrap().into_inner(), Span(Duration::from_secs(86_400)));
         assert_eq!(raw.gate.drift.unwrap().into_inner(), Drift::Quarantine);
         assert_eq!(raw.gate.timeout.unwrap().into_inner(), Span(Duration::from_secs(120)));
         assert_eq!(raw.jail.limits.file_size.unwrap().into_inner(), Size(1_000_000_000));

@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     Strings,
     Paths,
+    Rules,
     StringTable,
 }
 
@@ -42,6 +43,17 @@ static LIMITS: &[Key] = &[
 ];
 
 static PATH: &[Key] = &[Key("path", Kind::Text), Key("dangerous", Kind::Flag), Key("optional", Kind::Flag)];
+
+static RULE: &[Key] =
+    &[Key("to", Kind::Text), Key("private", Kind::Flag), Key("dangerous", Kind::Flag), Key("raw", Kind::Flag)];
+
+static NETWORK: &[Key] = &[
+    Key("loopback", Kind::Flag),
+    Key("allow", Kind::Rules),
+    Key("connections", Kind::Count),
+    Key("idle-timeout", Kind::Duration),
+    Key("lifetime", Kind::Duration),
+];
 
 static JAIL: &[Key] = &[
     Key("tier", Kind::Choice(&["A", "B"])),
@@ -57,7 +69,7 @@ static JAIL: &[Key] = &[
             Key("guard", Kind::Strings),
         ]),
     ),
-    Key("network", Kind::Table(&[Key("loopback", Kind::Flag), Key("allow", Kind::Strings)])),
+    Key("network", Kind::Table(NETWORK)),
     Key("env", Kind::Table(&[Key("pass", Kind::Strings), Key("set", Kind::StringTable)])),
     Key("limits", Kind::Table(LIMITS)),
     Key("syscalls", Kind::Table(&[Key("allow", Kind::Strings)])),
@@ -85,6 +97,8 @@ pub(super) static POLICY: &[Key] = &[
     Key("minimum-tier", Kind::Choice(&["A", "B"])),
     Key("forbid-dangerous", Kind::Flag),
     Key("forbid-loopback", Kind::Flag),
+    Key("forbid-network", Kind::Flag),
+    Key("forbid-private-network", Kind::Flag),
     Key("forbid-quarantine", Kind::Flag),
     Key("require-approval", Kind::Flag),
     Key("protected", Kind::Strings),
@@ -232,6 +246,10 @@ impl Walk<'_> {
                 Some(items) => items.iter().for_each(|item| self.path(item, path)),
                 None => self.wrong(value, path, "a list of paths, for example `[\"~/notes\"]`"),
             },
+            Kind::Rules => match inner.as_array() {
+                Some(items) => items.iter().for_each(|item| self.rule(item, path)),
+                None => self.wrong(value, path, "a list of rules, for example `[\"api.github.com:443\"]`"),
+            },
         }
     }
 
@@ -245,6 +263,25 @@ impl Walk<'_> {
                 }
             }
             _ => self.wrong(item, path, "a path, or a table such as `{ path = \"~/notes\", optional = true }`"),
+        }
+    }
+
+    fn rule(&mut self, item: &Spanned<DeValue<'_>>, path: &str) {
+        match item.get_ref() {
+            DeValue::String(_) => {}
+            DeValue::Table(table) => {
+                let before = self.found.len();
+                self.table(table, RULE, path);
+                // A key in its place that is not known says more than that it is missing.
+                if !table.contains_key("to") && self.found.len() == before {
+                    self.bad(item, "the table has no `to`".to_owned(), "write `{ to = \"api.github.com:443\" }`");
+                }
+            }
+            _ => self.wrong(
+                item,
+                path,
+                "a rule, such as `\"api.github.com:443\"` or `{ to = \"db.corp:5432\", private = true }`",
+            ),
         }
     }
 
@@ -283,6 +320,8 @@ fn unknown(name: &str, keys: &'static [Key], path: &str) -> Problem {
     let valid: Vec<&'static str> = keys.iter().map(|Key(key, _)| *key).collect();
     let section = if std::ptr::eq(keys, PATH) {
         format!("a path of `{path}`")
+    } else if std::ptr::eq(keys, RULE) {
+        format!("a rule of `{path}`")
     } else if path.is_empty() {
         if profile { "the profile" } else { "the policy" }.to_owned()
     } else {
@@ -373,6 +412,36 @@ mod tests {
             ("version = 1\n[jail.files]\nread = [{ optional = true }]", "bad-value", 3, 9, "no `path`", "path ="),
             ("version = 1\n[jail.env]\nset = { A = 1 }", "wrong-type", 3, 13, "`jail.env.set.A`", "a string"),
             ("version = 1\n[jail.network]\nloopback = \"yes\"", "wrong-type", 3, 12, "`true` or `false`", "`true`"),
+            (
+                "version = 1\n[jail.network]\nallow = \"a.de:443\"",
+                "wrong-type",
+                3,
+                9,
+                "a list of rules",
+                "api.github.com",
+            ),
+            ("version = 1\n[jail.network]\nallow = [443]", "wrong-type", 3, 10, "a rule", "private = true"),
+            ("version = 1\n[jail.network]\nallow = [{ host = \"a:1\" }]", "unknown-key", 3, 12, "a rule of", "`to`"),
+            ("version = 1\n[jail.network]\nallow = [{ raw = true }]", "bad-value", 3, 10, "no `to`", "to ="),
+            (
+                "version = 1\n[jail.network]\nallow = [{ to = \"a:1\", privat = true }]",
+                "unknown-key",
+                3,
+                24,
+                "`privat`",
+                "`private`",
+            ),
+            (
+                "version = 1\n[jail.network]\nidle_timeout = \"1h\"",
+                "unknown-key",
+                3,
+                1,
+                "[jail.network]",
+                "`idle-timeout`",
+            ),
+            ("version = 1\n[jail.network]\nlifetime = 3600", "wrong-type", 3, 12, "a time", "30s"),
+            ("version = 1\n[jail.network]\nlifetime = \"1d\"", "bad-value", 3, 12, "`h` (hours)", "30s"),
+            ("version = 1\n[jail.network]\nconnections = -1", "bad-value", 3, 15, "negative", "positive"),
             ("version = 1\njail = 3", "wrong-type", 2, 8, "a table", "a table"),
             ("version = 2\nbrand-new = 1", "unsupported-version", 1, 11, "`2`", "version = 1"),
             ("version = \"1\"", "wrong-type", 1, 11, "whole number", "whole number"),
@@ -423,6 +492,7 @@ mod tests {
             Kind::Choice(choices) => format!("\"{}\"", choices[0]),
             Kind::Strings => "[\"x\"]".to_owned(),
             Kind::Paths => "[\"/x\", { path = \"/y\" }]".to_owned(),
+            Kind::Rules => "[\"x:1\", { to = \"y:1\", private = true, dangerous = true, raw = true }]".to_owned(),
             Kind::StringTable => "{ A = \"x\" }".to_owned(),
         }
     }

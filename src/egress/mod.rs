@@ -15,13 +15,27 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+pub mod class;
 mod event;
+mod fault;
+mod grammar;
+mod limits;
 mod name;
+mod network;
+mod ports;
+mod punycode;
 mod reason;
 mod rule;
+mod rules;
 mod wire;
 
+pub use class::{Class, class};
 pub use event::{Event, Protocol};
+pub use fault::RuleFault;
+pub use limits::Limits;
 pub use name::{DnsName, NameFault};
+pub use network::Network;
+pub use ports::{MOST_PORTS, Ports};
 pub use reason::Reason;
-pub use rule::{Destination, Limits, Network, Ports, Rule};
+pub use rule::{Destination, Rule, Written};
+pub use rules::Rules;

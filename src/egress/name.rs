@@ -81,3 +81,114 @@ impl fmt::Display for DnsName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_form() {
+        for (text, name) in [
+            ("api.github.com", "api.github.com"),
+            ("API.GitHub.COM", "api.github.com"),
+            ("api.github.com.", "api.github.com"),
+            ("a", "a"),
+            ("_dmarc.example.com", "_dmarc.example.com"),
+            ("-a-.b--c.de", "-a-.b--c.de"),
+            ("1.2.3.4.example", "1.2.3.4.example"),
+            ("0x7f.example", "0x7f.example"),
+            ("example.0xg", "example.0xg"),
+            ("example.1a", "example.1a"),
+        ] {
+            assert_eq!(DnsName::parse(text).unwrap().as_str(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name() {
+        use NameFault::{Character, Empty, Number};
+        for (text, fault) in [
+            ("", Empty),
+            (".", Empty),
+            ("a..", Empty),
+            ("a..b", Empty),
+            (".a", Empty),
+            ("evil\0.allowed.com", Character),
+            ("allowed.com\0", Character),
+            ("evil%00.allowed.com", Character),
+            ("user@allowed.com", Character),
+            ("user:pass@allowed.com", Character),
+            ("allowed.com:443", Character),
+            ("allowed.com/", Character),
+            ("allowed.com\\.evil.net", Character),
+            ("allowed .com", Character),
+            (" allowed.com", Character),
+            ("allowed.com\n", Character),
+            ("*.allowed.com", Character),
+            ("[::1]", Character),
+            ("::1", Character),
+            ("b\u{fc}cher.example", Character),
+            // The Kelvin sign is `k` in lower case, the long s is `S` in upper case.
+            ("\u{212a}elvin.example", Character),
+            ("te\u{17f}t.example", Character),
+            ("allowed\u{3002}com", Character),
+            ("127.0.0.1", Number),
+            ("127.0.0.1.", Number),
+            ("127.1", Number),
+            ("2130706433", Number),
+            ("017700000001", Number),
+            ("0177.0.0.01", Number),
+            ("0x7f000001", Number),
+            ("0X7F.1", Number),
+            ("0x7f.0x0.0x0.0x1", Number),
+            ("a.0x", Number),
+            ("example.42", Number),
+        ] {
+            assert_eq!(DnsName::parse(text), Err(fault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        assert!(DnsName::parse(&longest).is_ok());
+        assert!(DnsName::parse(&format!("{longest}.")).is_ok());
+        assert_eq!(DnsName::parse(&format!("{longest}a")), Err(NameFault::TooLong));
+        assert_eq!(DnsName::parse(&format!("{label}a.example")), Err(NameFault::TooLong));
+    }
+
+    #[test]
+    fn below() {
+        let below = |name: &str, apex: &str| DnsName::parse(name).unwrap().is_below(&DnsName::parse(apex).unwrap());
+        assert!(below("a.allowed.com", "allowed.com") && below("a.b.Allowed.com.", "ALLOWED.com"));
+        for name in
+            ["allowed.com", "xallowed.com", "allowed.com.evil.net", "a.allowed.com.evil.net", "com", "llowed.com"]
+        {
+            assert!(!below(name, "allowed.com"), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_invalid_crosses_a_border() {
+        let read = |text: &str| postcard::from_bytes::<DnsName>(&postcard::to_allocvec(text).unwrap());
+        assert_eq!(read("API.github.com.").unwrap().as_str(), "api.github.com");
+        for text in ["", "127.0.0.1", "a\0b", "a..b"] {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_again_changes_nothing(text in "\\PC{0,40}|[A-Za-z0-9_.-]{0,300}") {
+            if let Ok(name) = DnsName::parse(&text) {
+                prop_assert!(name.as_str().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')));
+                prop_assert!(!name.as_str().ends_with('.') && name.as_str().len() <= 253);
+                prop_assert!(name.as_str().parse::<std::net::Ipv4Addr>().is_err());
+                prop_assert_eq!(DnsName::parse(name.as_str()), Ok(name));
+            }
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::view::{self, CANARY, Parts};
 use super::{
-    Access, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Socket, Step, environment, syscalls,
+    Access, Egress, Facts, Grant, Kernel, Limits, Place, Plan, PlanError, Rights, Rule, Socket, Step, egress,
+    environment, syscalls,
 };
 use crate::command::Resolved;
 use crate::config::{Origin, Profile, Sourced, Tier};
@@ -61,6 +62,8 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
             return Err(PlanError::UnknownSyscall { name: asked.value.clone(), origin: asked.origin.clone() });
         }
     }
+    let loopback = profile.network.loopback.clone();
+    let egress = egress::egress(profile.network, tier)?;
     let private = facts.private.clone().unwrap_or_default();
     let (tmp, home, canary) = match tier {
         Tier::A => (PathBuf::from("/tmp"), facts.account.home.clone(), PathBuf::from(CANARY)),
@@ -83,6 +86,7 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
                 grants: &grants,
                 islands: &all,
                 sockets: doors.as_deref().unwrap_or_default(),
+                names: egress != Egress::None,
                 tmp: &profile.limits.tmp,
                 cwd: &facts.cwd,
             };
@@ -113,7 +117,7 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
             (Vec::new(), rules_of_grants(&grants, &facts, &tmp, &home))
         }
     };
-    let sockets = sockets(&profile, tier, &mut unenforced);
+    let sockets = egress::sockets(&loopback, &egress, tier, &mut unenforced);
     let limits = profile.limits;
     Ok(Plan {
         name: profile.name,
@@ -128,6 +132,7 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
         view,
         rules,
         landlock_abi: kernel.landlock_abi,
+        egress,
         sockets,
         syscalls: profile.syscalls,
         limits: Limits {
@@ -144,21 +149,6 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
         unenforced,
         limitations,
     })
-}
-
-fn sockets(profile: &Profile, tier: Tier, unenforced: &mut Vec<String>) -> Sourced<syscalls::Sockets> {
-    let origin = profile.network.loopback.origin.clone();
-    let value = match (tier, profile.network.loopback.value) {
-        (Tier::A, false) => syscalls::Sockets::UnixInside,
-        (Tier::A, true) => syscalls::Sockets::UnixAndInetInside,
-        (Tier::B, asked) => {
-            if asked {
-                unenforced.push("a private loopback needs tier A; here there is no network at all".into());
-            }
-            syscalls::Sockets::PairsOnly
-        }
-    };
-    Sourced { value, origin }
 }
 
 /// Landlock repeats what the mounts say, so that each wall stands without the other.

@@ -1,11 +1,13 @@
 //! Prints a plan: for people as text, for programs as JSON. Every line ends in the profile line that it comes from.
 
 use super::syscalls::{GROUPS, Sockets};
-use super::{Mount, Plan, Step};
-use crate::config::{Drift, FirstUse, Origin, Tier};
+use super::{Egress, EgressPlan, Mount, Plan, Step};
+use crate::config::{Drift, FirstUse, Origin, Sourced, Tier};
 use crate::diagnose::printable;
+use crate::egress::Rule;
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 /// Namespaces of tier A, in the words of namespaces(7).
 const NAMESPACES: &str = "user, mount, pid, network, ipc, uts, cgroup";
@@ -40,9 +42,27 @@ pub fn text(plan: &Plan) -> Result<String, fmt::Error> {
     for rule in &plan.rules {
         row(o, rule.rights, &rule.path.display(), &rule.origin)?;
     }
-    writeln!(o, "\nnetwork")?;
-    row(o, "ports", &"none: nothing outside the jail is reached", &plan.sockets.origin)?;
+    match &plan.egress {
+        Egress::None => writeln!(o, "\nnetwork")?,
+        Egress::Only(_) => writeln!(o, "\nnetwork (everything else is refused)")?,
+    }
+    match &plan.egress {
+        Egress::None => row(o, "ports", &"none: nothing outside the jail is reached", &plan.sockets.origin)?,
+        Egress::Only(egress) => {
+            for rule in &egress.rules {
+                row(o, "reach", &reach(&rule.value), &rule.origin)?;
+            }
+            for (name, value, origin) in connections(egress) {
+                row(o, name, &value, origin)?;
+            }
+        }
+    }
     row(o, "sockets", &sockets(plan.sockets.value), &plan.sockets.origin)?;
+    if let Egress::Only(egress) = &plan.egress {
+        for note in egress.notes() {
+            writeln!(o, "  note: {note}")?;
+        }
+    }
     writeln!(o, "\nsystem calls (unknown: ENOSYS; dangerous: EPERM; other architectures: killed)")?;
     let base: Vec<&str> = GROUPS.iter().filter(|group| group.base).map(|group| group.name).collect();
     row(o, "allowed", &base.join(" "), &Origin::jail())?;
@@ -105,6 +125,62 @@ fn sockets(sockets: Sockets) -> &'static str {
         Sockets::UnixAndInetInside => "unix, tcp and udp, inside the jail",
         Sockets::PairsOnly => "unix pairs and listeners; no connect",
     }
+}
+
+/// A rule with its conditions, in words.
+fn reach(rule: &Rule) -> String {
+    let mut text = rule.to_string();
+    for (set, words) in
+        [(rule.private(), "private addresses too"), (rule.raw(), "raw"), (rule.dangerous(), "dangerous")]
+    {
+        if set {
+            text.push_str(", ");
+            text.push_str(words);
+        }
+    }
+    text
+}
+
+fn connections(egress: &EgressPlan) -> [(&'static str, String, &Origin); 3] {
+    [
+        ("connections", format!("{} at once", egress.connections.value), &egress.connections.origin),
+        ("idle", format!("closed after {} without a byte", span(egress.idle.value)), &egress.idle.origin),
+        ("lifetime", format!("closed after {}", span(egress.lifetime.value)), &egress.lifetime.origin),
+    ]
+}
+
+/// In the largest unit that divides it.
+fn span(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
+
+fn network(plan: &Plan) -> Value {
+    let from = |origin: &Origin| origin.to_string();
+    let mut value = json!({ "ports": [], "sockets": plan.sockets.value, "from": from(&plan.sockets.origin) });
+    if let (Egress::Only(egress), Some(map)) = (&plan.egress, value.as_object_mut()) {
+        let rules: Vec<Value> = egress
+            .rules
+            .iter()
+            .map(|Sourced { value: rule, origin }| {
+                json!({ "to": rule.to_string(), "private": rule.private(), "dangerous": rule.dangerous(),
+                        "raw": rule.raw(), "from": from(origin) })
+            })
+            .collect();
+        let ms = |time: &Sourced<Duration>| json!({ "value": u64::try_from(time.value.as_millis()).unwrap_or(u64::MAX), "from": from(&time.origin) });
+        let connections = json!({ "value": egress.connections.value, "from": from(&egress.connections.origin) });
+        map.insert("ports".into(), json!(egress.granted.ports()));
+        map.insert("rules".into(), json!(rules));
+        map.insert("connections".into(), connections);
+        map.insert("idle_timeout_ms".into(), ms(&egress.idle));
+        map.insert("lifetime_ms".into(), ms(&egress.lifetime));
+        map.insert("notes".into(), json!(egress.notes()));
+    }
+    value
 }
 
 fn limits(plan: &Plan) -> Vec<(&'static str, String, &Origin)> {
@@ -202,7 +278,7 @@ pub fn json(plan: &Plan) -> Value {
                      "home": plan.account.home.to_string_lossy() },
         "mounts": mounts,
         "landlock": { "abi": plan.landlock_abi, "rules": rules },
-        "network": { "ports": [], "sockets": plan.sockets.value, "from": from(&plan.sockets.origin) },
+        "network": network(plan),
         "syscalls": syscalls,
         "environment": environment,
         "limits": {

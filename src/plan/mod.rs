@@ -4,6 +4,7 @@
 //! made and compared in a test, for any kernel. `mcpjail explain` prints a plan; [`crate::jail`] makes it true.
 
 mod build;
+mod egress;
 mod environment;
 pub mod explain;
 mod rights;
@@ -11,6 +12,7 @@ pub mod syscalls;
 mod view;
 
 pub use build::{Inputs, build};
+pub use egress::{Egress, EgressPlan};
 pub use rights::{Access, Rights, handled};
 
 use crate::config::{GateGrants, Origin, Sourced, Tier};
@@ -233,6 +235,8 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// Landlock's ABI that the rights are cut to.
     pub landlock_abi: u32,
+    /// What is reached outside the jail.
+    pub egress: Egress,
     /// Which sockets can be made.
     pub sockets: Sourced<syscalls::Sockets>,
     /// System call groups beyond the base.
@@ -272,6 +276,24 @@ pub enum PlanError {
         /// Its line.
         origin: Origin,
     },
+    /// A connection to a granted name needs a network of the jail's own, in which nothing else is reached.
+    #[error("the connection to `{rule}` ({origin}) cannot be granted in tier B")]
+    EgressInTierB {
+        /// The first rule.
+        rule: String,
+        /// Its line.
+        origin: Origin,
+    },
+    /// Each granted port is a listener in the jail.
+    #[error("`{rule}` ({origin}) brings the granted ports to more than {}, {count} in all", crate::egress::MOST_PORTS)]
+    TooManyPorts {
+        /// The rule that goes over the bound.
+        rule: String,
+        /// Its line.
+        origin: Origin,
+        /// All distinct ports of the profile.
+        count: usize,
+    },
     /// A name that no profile may ask for.
     #[error("unknown system call or group `{name}` ({origin})")]
     UnknownSyscall {
@@ -290,6 +312,8 @@ impl crate::diagnose::Diagnose for PlanError {
         match self {
             PlanError::IslandInTierB { .. } => "island-needs-tier-a",
             PlanError::IdleIsland { .. } => "idle-island",
+            PlanError::EgressInTierB { .. } => "egress-needs-tier-a",
+            PlanError::TooManyPorts { .. } => "too-many-ports",
             PlanError::UnknownSyscall { .. } => "unknown-syscall",
             PlanError::NoLandlock => "no-landlock",
         }
@@ -297,8 +321,12 @@ impl crate::diagnose::Diagnose for PlanError {
 
     fn exit(&self) -> crate::diagnose::Exit {
         match self {
-            PlanError::NoLandlock | PlanError::IslandInTierB { .. } => crate::diagnose::Exit::Jail,
-            PlanError::IdleIsland { .. } | PlanError::UnknownSyscall { .. } => crate::diagnose::Exit::Usage,
+            PlanError::NoLandlock | PlanError::IslandInTierB { .. } | PlanError::EgressInTierB { .. } => {
+                crate::diagnose::Exit::Jail
+            }
+            PlanError::IdleIsland { .. } | PlanError::UnknownSyscall { .. } | PlanError::TooManyPorts { .. } => {
+                crate::diagnose::Exit::Usage
+            }
         }
     }
 
@@ -306,6 +334,10 @@ impl crate::diagnose::Diagnose for PlanError {
         Some(match self {
             PlanError::IslandInTierB { .. } => "run where tier A is available; see `mcpjail doctor`".into(),
             PlanError::IdleIsland { .. } => "drop the line, or grant its parent under `write`".into(),
+            PlanError::EgressInTierB { .. } => {
+                "run where tier A is available, see `mcpjail doctor`; or take the network rules out".into()
+            }
+            PlanError::TooManyPorts { .. } => "name the ports that the server uses".into(),
             PlanError::UnknownSyscall { .. } => {
                 let names = syscalls::GROUPS.iter().filter(|g| !g.base).map(|g| g.name).collect::<Vec<_>>();
                 format!("a profile may ask for {}, or for one call out of these", names.join(", "))

@@ -14,10 +14,16 @@ pub(super) struct Parts<'a> {
     pub(super) grants: &'a [Grant],
     pub(super) islands: &'a [Place],
     pub(super) sockets: &'a [Socket],
+    /// Whether the jail's own DNS answers.
+    pub(super) names: bool,
     /// Size of each private tmpfs.
     pub(super) tmp: &'a Sourced<u64>,
     pub(super) cwd: &'a Path,
 }
+
+/// glibc, musl, c-ares and Go all read this much, and the same from it. There are no options: Go leaves its own resolver at
+/// one that it does not know. There is no search list: the jail's host name has no dot that one could be made of.
+const NAME_SERVER: &str = "# the jail's own: it knows the names that the profile grants\nnameserver 127.0.0.1\n";
 
 type Nodes = BTreeMap<PathBuf, (Step, Origin)>;
 
@@ -70,7 +76,8 @@ fn furniture(parts: &Parts<'_>) -> Nodes {
     put("/etc/group", Step::File { text: format!("jail:x:{}:\nnogroup:x:65534:\n", facts.account.gid) });
     put("/etc/hosts", Step::File { text: "127.0.0.1\tlocalhost mcpjail\n::1\tlocalhost mcpjail\n".into() });
     put("/etc/nsswitch.conf", Step::File { text: "passwd: files\ngroup: files\nhosts: files dns\n".into() });
-    put("/etc/resolv.conf", Step::File { text: "# this jail has no name server\n".into() });
+    let resolv = if parts.names { NAME_SERVER } else { "# this jail has no name server\n" };
+    put("/etc/resolv.conf", Step::File { text: resolv.into() });
     put(CANARY, Step::File { text: "no jailed process can read this file\n".into() });
     put("/var/tmp", Step::Symlink { target: "../tmp".into() });
     let sized = |exec: bool, mode: u32| Step::Tmpfs { size: parts.tmp.value, mode, exec };
