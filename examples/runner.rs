@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! runner                          serve MCP on stdin and stdout
-//! runner --list-needs HOST:PORT   the same, and connect there before the tools are listed
+//! runner --list-needs HOST:PORT   the same, and connect there before the tools are listed, or end
 //! ```
 //!
 //! Arguments of the tool: `argv` (program and arguments), `env` (variables that are added), `directory`, `limit_ms`.
 //! The answer is `{ "ended", "stdout", "stderr" }`, where `ended` is `exit N`, `signal N`, or `deadline` for a program that
 //! had to be killed.
-#![allow(clippy::indexing_slicing, reason = "a test program, not the product")]
+#![allow(clippy::indexing_slicing, clippy::print_stderr, reason = "a test program, not the product")]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, Read, Write};
@@ -25,6 +25,7 @@ fn main() {
         Some("--list-needs") => arguments.next(),
         _ => None,
     };
+    let mut reached = needed.is_none();
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
@@ -32,7 +33,17 @@ fn main() {
         let answer = match message["method"].as_str().unwrap_or_default() {
             "initialize" => Ok(initialize(&message["params"])),
             "ping" => Ok(json!({})),
-            "tools/list" => list(needed.as_deref()),
+            "tools/list" => {
+                // as servers do that begin with an account or a database: without it they end
+                if let (false, Some(place)) = (reached, &needed) {
+                    if let Err(error) = TcpStream::connect(place) {
+                        eprintln!("cannot connect to {place}: {error}");
+                        return;
+                    }
+                    reached = true;
+                }
+                Ok(tools())
+            }
             "tools/call" => Ok(call(&message["params"]["arguments"])),
             other => Err((-32_601, format!("no method `{other}`"))),
         };
@@ -56,13 +67,9 @@ fn initialize(params: &Value) -> Value {
     })
 }
 
-/// The tools; of a server that needs the network to know them, only where it has it.
-fn list(needed: Option<&str>) -> Result<Value, (i64, String)> {
-    if let Some(place) = needed {
-        TcpStream::connect(place).map_err(|error| (-32_603, format!("cannot connect to {place}: {error}")))?;
-    }
+fn tools() -> Value {
     let text = json!({ "type": "string" });
-    Ok(json!({ "tools": [{
+    json!({ "tools": [{
         "name": "run",
         "description": "Executes a program and says how it ended and what it wrote.",
         "inputSchema": {
@@ -75,7 +82,7 @@ fn list(needed: Option<&str>) -> Result<Value, (i64, String)> {
             },
             "required": ["argv"],
         },
-    }] }))
+    }] })
 }
 
 fn call(arguments: &Value) -> Value {

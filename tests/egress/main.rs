@@ -48,6 +48,7 @@ mod load;
 mod names;
 mod namespaces;
 mod programs;
+mod reports;
 mod services;
 mod transports;
 mod world;
@@ -97,6 +98,7 @@ fn main() {
             transports::trials,
             load::trials,
             grants::trials,
+            reports::trials,
         ] {
             collect(&mut suite);
         }
