@@ -73,7 +73,8 @@ pub(crate) fn socket(target: &Value, to: SocketAddr) -> Result<i64, String> {
     let fd = call!(libc::SYS_socket, family, kind | libc::SOCK_CLOEXEC, protocol).map_err(named)?;
     if kind == libc::SOCK_DGRAM {
         // a datagram that nobody answers is no error of the kernel's
-        let patience = libc::timeval { tv_sec: 2, tv_usec: 0 };
+        let ms = target["patience_ms"].as_i64().unwrap_or(2000);
+        let patience = libc::timeval { tv_sec: ms / 1000, tv_usec: ms % 1000 * 1000 };
         let (option, size) = (libc::SO_RCVTIMEO, size_of::<libc::timeval>());
         let _ = call!(libc::SYS_setsockopt, fd, libc::SOL_SOCKET, option, &raw const patience, size);
     } else {
@@ -209,6 +210,7 @@ fn put(question: &Value) -> Answer {
     let framed = if tcp { [&(message.len() as u16).to_be_bytes()[..], &message].concat() } else { message.clone() };
     target["say_hex"] = framed.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
     target["segment"] = question["segment"].clone();
+    target["patience_ms"] = question["patience_ms"].clone();
     let fd = socket(&target, to)?;
     let answer = connect_and_say(&target, fd, to).and_then(|()| if tcp { read_framed(fd) } else { read(fd) });
     close(fd);

@@ -48,6 +48,7 @@ mod load;
 mod names;
 mod namespaces;
 mod programs;
+mod questions;
 mod reports;
 mod services;
 mod transports;
@@ -93,6 +94,7 @@ fn main() {
         for collect in [
             clients::trials,
             names::trials,
+            questions::trials,
             addresses::trials,
             first_bytes::trials,
             transports::trials,

@@ -1,5 +1,5 @@
-//! Cases 46, 48 and 50: names. What looks like a granted name is another one, what is asked for it is not passed on, and
-//! what its name server says later changes nothing.
+//! Cases 46 and 48: names. What looks like a granted name is another one, and what its name server says later changes
+//! nothing.
 
 use crate::case::{CASE, Case, Phase, Scene, Suite, all_of};
 use crate::dns::{A, AAAA, Script};
@@ -11,19 +11,20 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 
 /// The port of whatever is granted here.
-const PORT: u16 = 7000;
+pub const PORT: u16 = 7000;
 
-fn grant(name: &str) -> Grants {
+/// That name on the port of these trials.
+pub fn grant(name: &str) -> Grants {
     Grants::of(&[format!("{name}:{PORT}")])
 }
 
 /// A question made by hand, to the machine's name server: labels as they are.
-fn question(step: &str, labels: &[&str]) -> Value {
+pub fn question(step: &str, labels: &[&str]) -> Value {
     json!({ "name": step, "server": format!("{ROUTER_V4}:53"), "labels": labels })
 }
 
 /// A name with an address of its own.
-fn served(stage: &Stage, name: &str) -> IpAddr {
+pub fn served(stage: &Stage, name: &str) -> IpAddr {
     let address = stage.world.v4();
     stage.world.dns.set(name, Script::Addresses(vec![address]));
     address
@@ -89,76 +90,6 @@ fn odd_labels(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
     Ok(Scene { attack, refused: grant(&name), silent_names: vec![secret], ..Scene::default() })
 }
 
-/// Data in labels, to the machine's resolver and to public ones, by UDP and TCP, as questions of many types.
-fn tunnel(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
-    let granted = stage.world.name("api");
-    served(stage, &granted);
-    let data = format!("{}x{}", "5ec2e7".repeat(8), stage.world.unique());
-    let below = ["tunnel", "example", "org"];
-    served(stage, &format!("{data}.{}", below.join(".")));
-    let own: Vec<&str> = granted.split('.').collect();
-    served(stage, &format!("{data}.{granted}"));
-    let mut questions = Vec::new();
-    for (place, server) in [("machine", ROUTER_V4), ("public", PUBLIC_DNS)] {
-        for transport in ["udp", "tcp"] {
-            for (kind, number) in [("a", A), ("aaaa", AAAA), ("txt", 16), ("null", 10), ("any", 255), ("https", 65)] {
-                let labels: Vec<&str> = [&[data.as_str()], &below[..]].concat();
-                let name = format!("{kind}:{place}:{transport}");
-                let server = format!("{server}:53");
-                questions.push(
-                    json!({ "name": name, "server": server, "transport": transport, "labels": labels, "kind": number }),
-                );
-            }
-        }
-    }
-    let labels: Vec<&str> = [&[data.as_str()], &own[..]].concat();
-    questions.push(question("below-the-granted", &labels));
-    let attack = json!({ "attack": "ask", "questions": questions });
-    Ok(Scene { attack, refused: grant(&granted), silent_names: vec![data], ..Scene::default() })
-}
-
-/// Every type of question for the granted name itself: the resolver outside hears of addresses only, so that neither type
-/// nor class nor anything else of the question is a way out.
-fn other_types(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
-    let name = stage.world.name("api");
-    served(stage, &name);
-    let labels: Vec<&str> = name.split('.').collect();
-    let ask = |step: &str, kind: u16, class: u16| {
-        let mut question = question(step, &labels);
-        question["kind"] = kind.into();
-        question["class"] = class.into();
-        question
-    };
-    let questions: Vec<Value> = [("a", A, 1), ("txt", 16, 1), ("mx", 15, 1), ("odd", 4711, 1), ("chaos", 16, 3)]
-        .map(|(step, kind, class)| ask(step, kind, class))
-        .to_vec();
-    let (dns, world) = (stage.world.dns.clone(), name.clone());
-    let verify = move |phase: Phase, _: &Value| {
-        let kinds: Vec<u16> = dns.questions(&world).iter().map(|asked| asked.kind).collect();
-        let foreign = kinds.iter().any(|kind| *kind != A && *kind != AAAA);
-        match (phase, foreign) {
-            (Phase::Control, false) | (Phase::Refused, true) => Err(format!("asked upstream: {kinds:?}")),
-            _ => Ok(()),
-        }
-    };
-    let attack = json!({ "attack": "ask", "questions": questions });
-    Ok(Scene { attack, refused: grant(&name), verify: Some(Box::new(verify)), ..Scene::default() })
-}
-
-/// The machine's search list makes another name out of a granted one that does not exist.
-fn search_list(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
-    let name = stage.world.name("gone");
-    let longer = format!("{name}.corp.example.net");
-    let address = served(stage, &longer);
-    Ok(Scene {
-        attack: json!({ "attack": "dial", "targets": [{ "name": "dial", "host": name, "port": PORT }] }),
-        refused: grant(&name),
-        silent_names: vec![longer],
-        silent: vec![all_of(address)],
-        ..Scene::default()
-    })
-}
-
 /// The name's server changes its answer: first a public address, then a private one.
 fn rebinding(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
     let name = stage.world.name("api");
@@ -220,7 +151,8 @@ fn alias(stage: &Stage, _phase: Phase) -> Result<Scene, String> {
     Ok(Scene { attack, refused, silent: vec![all_of(private)], ..Scene::default() })
 }
 
-const NO_NAME: &[&str] = &["EAI_NONAME"];
+/// The name does not exist.
+pub const NO_NAME: &[&str] = &["EAI_NONAME"];
 /// What a question by hand for something else gets.
 const NO_RECORD: &[&str] = &["NXDOMAIN", "FORMERR", "REFUSED"];
 
@@ -264,23 +196,6 @@ const CASES: &[Case] = &[
         ]),
         ..CASE
     },
-    Case {
-        number: 50,
-        name: "data-in-names",
-        scene: tunnel,
-        control: &[Rule("a:*", Works), Rule("below-*", Works), Rule("*", WorksOr(&["NODATA"]))],
-        refused: Some(&[Rule("*", Fails(&["NXDOMAIN", "NOTIMP", "REFUSED"]))]),
-        ..CASE
-    },
-    Case {
-        number: 50,
-        name: "other-types",
-        scene: other_types,
-        control: &[Rule("a", Works), Rule("*", Fails(&["NODATA"]))],
-        refused: Some(&[Rule("a", Works), Rule("*", Fails(&["NODATA", "NOTIMP", "REFUSED"]))]),
-        ..CASE
-    },
-    Case { number: 50, name: "search-list", scene: search_list, refused: Some(&[Rule("*", Fails(NO_NAME))]), ..CASE },
 ];
 
 pub fn trials(suite: &mut Suite) {

@@ -204,9 +204,22 @@ fn approve(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// Tier B has no network of its own, so rules cannot be kept there: such a start is refused.
+fn tier_b(stage: &Stage) -> Result<(), String> {
+    let mut grants = Grants::of(&["api.example.net:443"]);
+    grants.options = ["--tier", "B", "--exact-tier"].map(String::from).to_vec();
+    let output = finish(stage.mcpjail(&["run"], &grants, &[&stage.program("runner")])?)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(4) if said.contains("tier") => Ok(()),
+        code => Err(format!("ended by {code:?}:\n{said}")),
+    }
+}
+
 pub fn trials(suite: &mut Suite) {
     suite.jailed("report-stderr", &[], stderr);
     suite.jailed("report-log", &[], log);
     suite.jailed("report-explain", &[], explain);
+    suite.jailed("report-tier-b", &[], tier_b);
     suite.jailed("report-approve-and-check", &[], approve);
 }
