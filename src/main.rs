@@ -8,10 +8,14 @@ use std::process::ExitCode;
 static ALLOCATOR: mcpjail::sys::alloc::Allocator = mcpjail::sys::alloc::Allocator::new();
 
 fn main() -> ExitCode {
-    // stage 2 is this binary again, in a fresh process; nothing may run before it
+    // stage 2 and the processes of egress are this binary again, fresh; nothing may run before them
     let mut words = std::env::args_os().skip(1).map(OsString::into_encoded_bytes);
-    if words.next().is_some_and(|word| word == mcpjail::jail::stage2::ARGUMENT.to_bytes()) {
-        mcpjail::jail::stage2::main(words.next().as_deref() == Some(b"A"));
+    match words.next() {
+        Some(word) if word == mcpjail::jail::stage2::ARGUMENT.to_bytes() => {
+            mcpjail::jail::stage2::main(words.next().as_deref() == Some(b"A"));
+        }
+        Some(word) if word == mcpjail::egress::process::ARGUMENT.to_bytes() => mcpjail::egress::process::main(),
+        _ => {}
     }
     // the demo's server and the idle children of its fork bomb, from examples/demo-server
     match std::env::args_os().nth(1) {

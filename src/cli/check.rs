@@ -91,7 +91,7 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
     let walked = walk(target, &PLAIN, &|line| said.borrow_mut().push(line.to_owned()));
     // how well the jail holds is `run`'s to say; here it matters where something failed
     let mut notes = Vec::new();
-    let server = called(target);
+    let server = target.called();
     let lock;
     let result = match walked {
         Ok(walked) => {
@@ -116,14 +116,6 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
             failure(server, lock, &failed, notes)
         }
     })
-}
-
-/// What the server is called in a report.
-fn called(target: &TargetArgs) -> String {
-    match &target.name {
-        Some(name) => name.clone(),
-        None => target.command.iter().map(|word| super::shell_word(word)).collect::<Vec<_>>().join(" "),
-    }
 }
 
 /// Where the lock is looked for, where the server never got so far.

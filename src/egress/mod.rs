@@ -15,18 +15,35 @@
 //! takes connections, looks at who they are meant for and moves bytes; the *broker* decides, resolves granted names and
 //! opens sockets to the addresses that were checked.
 
+pub mod broker;
 pub mod class;
+mod cursor;
+pub mod dns;
 mod event;
 mod fault;
 mod grammar;
+pub mod hello;
+pub mod http;
+mod knock;
+mod ledger;
 mod limits;
+pub(crate) mod listeners;
 mod name;
 mod network;
 mod ports;
+pub mod process;
+mod proxy;
 mod punycode;
 mod reason;
+mod record;
+mod report;
+mod resolver;
 mod rule;
 mod rules;
+mod start;
+mod tell;
+mod verdict;
+mod watch;
 mod wire;
 
 pub use class::{Class, class};
@@ -37,5 +54,10 @@ pub use name::{DnsName, NameFault};
 pub use network::Network;
 pub use ports::{MOST_PORTS, Ports};
 pub use reason::Reason;
+pub use record::record;
+pub use report::Reporter;
 pub use rule::{Destination, Rule, Written};
 pub use rules::Rules;
+pub use start::{Supervisor, start};
+pub use tell::tell;
+pub use watch::{Heard, Watch};

@@ -42,7 +42,10 @@ fn same(place: OwnedFd, object: (u64, u64)) -> io::Result<OwnedFd> {
 }
 
 /// What stage 2 needs to build tier A.
-pub(super) const TO_BUILD: &[u32] = &[caps::SYS_ADMIN, caps::NET_ADMIN, caps::SYS_RESOURCE, caps::SETPCAP];
+pub(super) const TO_BUILD: &[u32] =
+    &[caps::SYS_ADMIN, caps::NET_ADMIN, caps::NET_BIND_SERVICE, caps::SYS_RESOURCE, caps::SETPCAP];
+/// What it does without where it must: attempts on ports that are not granted are then refused without being told.
+pub(super) const TO_WATCH: &[u32] = &[caps::NET_RAW];
 
 /// Whether the capabilities to build the jail survived the exec: otherwise the first mount fails for a reason that says
 /// nothing.

@@ -26,6 +26,8 @@ pub enum Layer {
     Limits,
     /// No inherited descriptor but 0, 1 and 2.
     Descriptors,
+    /// The processes outside through which the server reaches what is granted of the network.
+    Egress,
     /// The reaper that ends everything with the session.
     Reaper,
     /// Starting the program.
@@ -44,6 +46,7 @@ impl fmt::Display for Layer {
             Layer::Seccomp => "seccomp",
             Layer::Limits => "limits",
             Layer::Descriptors => "descriptors",
+            Layer::Egress => "egress",
             Layer::Reaper => "reaper",
             Layer::Exec => "exec",
         })
@@ -146,7 +149,7 @@ pub enum JailError {
 
 impl JailError {
     /// For use in `map_err`.
-    pub(super) fn launcher(what: &'static str) -> impl Fn(std::io::Error) -> JailError {
+    pub(crate) fn launcher(what: &'static str) -> impl Fn(std::io::Error) -> JailError {
         move |source| JailError::Launcher { what, source }
     }
 }

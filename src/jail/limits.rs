@@ -35,6 +35,14 @@ pub(super) fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
     ]
 }
 
+/// Allows this process as many descriptors as it may have at all.
+///
+/// # Errors
+/// As setrlimit(2).
+pub(super) fn raise_open_files() -> std::io::Result<()> {
+    process::limit(NOFILE, process::hard_limit(NOFILE)?)
+}
+
 /// Applies them, never above the present hard limit.
 pub(super) fn apply(rlimits: &[(u32, u64)]) -> Result<(), Failure> {
     for &(resource, value) in rlimits {

@@ -9,6 +9,7 @@
 //!    └── control socket ◄──────────►└ reaper (pid 1): confined as well, waits, ends everything
 //! ```
 
+mod border;
 pub mod bpf;
 mod cgroup;
 mod confine;
@@ -22,7 +23,10 @@ mod spec;
 pub mod stage2;
 mod supervisor;
 
+pub use border::{confine_broker, confine_proxy};
 pub use cgroup::available as cgroup_place;
 pub use layer::{Failure, JailError, Layer, LayerReport, Status};
-pub use spawn::{Nascent, Running, Stdio, start};
+pub use spawn::{Building, Companion, Nascent, Running, Stdio, start};
 pub use supervisor::confine as confine_supervisor;
+
+pub(crate) use spec::{receive as receive_part, send as send_part};

@@ -5,10 +5,12 @@
 
 use super::layer::{Failure, Layer};
 use super::limits;
-use super::spec::{Action, Spec, View};
+use super::spec::{Action, Network, Spec, View};
+use crate::sys::socket::has_ipv6;
 use crate::sys::{attempt, caps};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -18,7 +20,7 @@ use std::path::Path;
 pub(super) fn prove(
     spec: &Spec,
     view: Option<&View>,
-    loopback: bool,
+    reach: &Network,
     rlimits: &[(u32, u64)],
     powerless: bool,
 ) -> Result<(), Failure> {
@@ -31,11 +33,11 @@ pub(super) fn prove(
     }
     landlock(spec)?;
     seccomp(spec)?;
-    network(loopback)
+    network(reach)
 }
 
 /// The attempt must have failed with exactly this errno.
-fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
+pub(super) fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Result<(), Failure> {
     match attempt {
         Ok(()) => Err(Failure::open(layer, format!("{what} was not refused"))),
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
@@ -43,18 +45,18 @@ fn refused(layer: Layer, what: &str, attempt: io::Result<()>, errno: i32) -> Res
     }
 }
 
-fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
+pub(super) fn unreadable(layer: Layer, what: &str) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| Failure::refused(layer, format!("reading {what}"), &error)
 }
 
-fn no_new_privs() -> Result<(), Failure> {
+pub(super) fn no_new_privs() -> Result<(), Failure> {
     match attempt::no_new_privs() {
         Ok(true) => Ok(()),
         _ => Err(Failure::open(Layer::NoNewPrivs, "no_new_privs is not set")),
     }
 }
 
-fn capabilities(powerless: bool) -> Result<(), Failure> {
+pub(super) fn capabilities(powerless: bool) -> Result<(), Failure> {
     let layer = Layer::Capabilities;
     let sets = caps::sets().map_err(unreadable(layer, "the capability sets"))?;
     if sets.effective | sets.permitted | sets.inheritable != 0 {
@@ -138,20 +140,54 @@ fn seccomp(spec: &Spec) -> Result<(), Failure> {
     refused(layer, "a netlink socket", attempt::socket(libc::AF_NETLINK, libc::SOCK_RAW, 0), libc::EAFNOSUPPORT)
 }
 
-fn network(loopback: bool) -> Result<(), Failure> {
+fn network(network: &Network) -> Result<(), Failure> {
     let layer = Layer::Network;
-    if !loopback {
-        return refused(
-            layer,
-            "an internet socket",
-            attempt::socket(libc::AF_INET, libc::SOCK_STREAM, 0),
-            libc::EACCES,
-        );
+    match network {
+        Network::None => {
+            refused(layer, "an internet socket", attempt::socket(libc::AF_INET, libc::SOCK_STREAM, 0), libc::EACCES)
+        }
+        Network::Loopback => match attempt::has_route() {
+            Ok(false) => Ok(()),
+            _ => Err(Failure::open(layer, "there is a route out of the jail")),
+        },
+        Network::Egress(_) => everything_is_local(),
     }
-    match attempt::has_route() {
-        Ok(false) => Ok(()),
-        _ => Err(Failure::open(layer, "there is a route out of the jail")),
+}
+
+/// Every address leads to `lo`, nothing else is there to lead anywhere, and the ports below 1024 are mcpjail's.
+fn everything_is_local() -> Result<(), Failure> {
+    let layer = Layer::Network;
+    if let Some(name) = attempt::interfaces_up().map_err(unreadable(layer, "the list of interfaces"))?.first() {
+        return Err(Failure::open(layer, format!("there is a network interface `{name}` in the jail")));
     }
+    for (list, headings) in [("/proc/net/route", 1), ("/proc/net/ipv6_route", 0)] {
+        let text = match std::fs::read_to_string(list) {
+            // a kernel without IPv6
+            Err(error) if headings == 0 && error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.map_err(unreadable(layer, list))?,
+        };
+        let elsewhere = |line: &&str| line.split_ascii_whitespace().all(|word| word != "lo");
+        if let Some(route) = text.lines().skip(headings).find(elsewhere) {
+            return Err(Failure::open(layer, format!("there is a route out of the jail: `{}`", route.trim())));
+        }
+    }
+    // of the documentation, a resolver's, a private one, a metadata service's
+    for address in [[192, 0, 2, 1], [8, 8, 8, 8], [10, 0, 0, 1], [169, 254, 169, 254]].map(Ipv4Addr::from) {
+        match attempt::source_for(address.into()) {
+            Ok(source) if source == address => {}
+            Ok(source) => return Err(Failure::open(layer, format!("`{address}` is reached from `{source}`"))),
+            Err(error) => return Err(Failure::refused(layer, format!("finding `{address}` in the jail"), &error)),
+        }
+    }
+    if has_ipv6() {
+        let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        match attempt::source_for(address.into()) {
+            Ok(source) if source.is_loopback() || source == address => {}
+            Ok(source) => return Err(Failure::open(layer, format!("`{address}` is reached from `{source}`"))),
+            Err(error) => return Err(Failure::refused(layer, format!("finding `{address}` in the jail"), &error)),
+        }
+    }
+    refused(layer, "a port below 1024", attempt::bind_tcp(1), libc::EACCES)
 }
 
 /// Proves, last of all, that every descriptor but 0, 1 and 2 closes with the exec.

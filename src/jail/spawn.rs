@@ -1,7 +1,10 @@
 //! The launcher's side: starts stage 2, hands it the plan, hears its report, and holds the running jail.
+//!
+//! Under egress somebody outside holds what listens in the jail's network. It is started once the plan is under way, and
+//! the server is executed only when it stands: stage 2 waits for one more byte.
 
 use super::cgroup::Group;
-use super::layer::{JailError, LayerReport, Message};
+use super::layer::{JailError, Layer, LayerReport, Message};
 use super::spec::{self, Outside, Spec, View};
 use super::{reaper, stage2};
 use crate::config::Tier;
@@ -11,7 +14,7 @@ use crate::sys::clone::{self, Start, Step};
 use crate::sys::poll::{Interest, PollFd, poll, wait_for};
 use crate::sys::process::{self, Ended};
 use crate::sys::signal::SignalFd;
-use crate::sys::{fd, pidfd};
+use crate::sys::{fd, message, pidfd};
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -49,6 +52,29 @@ pub struct Nascent {
     running: Running,
     report: OwnedFd,
     spec: OwnedFd,
+    listeners: OwnedFd,
+}
+
+/// A jail that is being built by its plan. Dropping it kills it.
+#[derive(Debug)]
+pub struct Building {
+    running: Running,
+    report: OwnedFd,
+    /// Where stage 2 waits for what stands outside; `None` without egress.
+    go: Option<File>,
+    listeners: Option<OwnedFd>,
+}
+
+/// What must stand outside of the jail before the server is executed.
+pub trait Companion {
+    /// Readable when there is something to hear.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Hears it: whether the companion stands now.
+    ///
+    /// # Errors
+    /// Why it never will.
+    fn stands(&mut self) -> Result<bool, JailError>;
 }
 
 /// How long the end of a jail that is dropped may take before its reaper is killed.
@@ -68,7 +94,8 @@ pub fn start(tier: Tier, stdio: Stdio) -> Result<Nascent, JailError> {
     let (spec_end, spec) = fd::pipe().map_err(JailError::launcher("make a pipe"))?;
     let (report, report_end) = fd::pipe().map_err(JailError::launcher("make a pipe"))?;
     let (control, control_end) = UnixStream::pair().map_err(JailError::launcher("make a socket"))?;
-    let ends = [stdio.stdin, stdio.stdout, stdio.stderr, spec_end, report_end, control_end.into()];
+    let (listeners, listeners_end) = message::packet_pair().map_err(JailError::launcher("make a socket"))?;
+    let ends = [stdio.stdin, stdio.stdout, stdio.stderr, spec_end, report_end, control_end.into(), listeners_end];
     let moved = ends
         .iter()
         .map(|end| fd::duplicate_above(end.as_fd(), ABOVE))
@@ -81,7 +108,7 @@ pub fn start(tier: Tier, stdio: Stdio) -> Result<Nascent, JailError> {
     let mut running = Running { pidfd, control, group, ended: false, full, report: Vec::new() };
     // a stage 2 that has given up by now says so in its report
     let _told_by_report = running.control.write_all(&[1]);
-    Ok(Nascent { running, report, spec })
+    Ok(Nascent { running, report, spec, listeners })
 }
 
 impl Nascent {
@@ -91,15 +118,43 @@ impl Nascent {
     /// # Errors
     /// [`JailError`]: the layer that does not hold. Nothing is left running then.
     pub fn finish(self, plan: &Plan, signals: Option<&SignalFd>) -> Result<Running, JailError> {
-        let Nascent { mut running, report, spec } = self;
+        self.send(plan, None)?.hear(signals, None)
+    }
+
+    /// The first half of [`Nascent::finish`]: hands over the plan and waits for nothing. With `ports` the jail has egress,
+    /// and listens there.
+    ///
+    /// # Errors
+    /// [`JailError`], as far as it is known by then. Nothing is left running.
+    pub fn send(self, plan: &Plan, ports: Option<&[u16]>) -> Result<Building, JailError> {
+        let Nascent { mut running, report, spec, listeners } = self;
         let mut pipe = File::from(spec);
-        spec::send(&View::new(plan)?, &mut pipe)?;
+        spec::send(&View::new(plan, ports)?, &mut pipe)?;
         if let Some(group) = &mut running.group {
             group.limit(&plan.limits);
         }
         spec::send(&Spec::new(plan, outside(running.full)?)?, &mut pipe)?;
-        drop(pipe);
-        running.report = hear(report, &mut running, signals)?;
+        let (go, listeners) = if ports.is_some() { (Some(pipe), Some(listeners)) } else { (None, None) };
+        Ok(Building { running, report, go, listeners })
+    }
+}
+
+impl Building {
+    /// The socket on which the listeners of the jail's network will come, once, and only with egress.
+    pub fn listeners(&mut self) -> Option<OwnedFd> {
+        self.listeners.take()
+    }
+
+    /// Waits until the server has been executed, under the conditions of [`Nascent::finish`]. With egress `companion` is
+    /// what holds the listeners; without it such a jail fails.
+    ///
+    /// # Errors
+    /// [`JailError`]: the layer that does not hold, or why the companion does not stand. Nothing is left running then.
+    pub fn hear(self, signals: Option<&SignalFd>, companion: Option<&mut dyn Companion>) -> Result<Running, JailError> {
+        let Building { mut running, report, go, listeners } = self;
+        // whoever should have them has them: stage 2 must learn when nobody does
+        drop(listeners);
+        running.report = hear(report, &mut running, signals, go.zip(companion))?;
         if let Some(group) = &running.group {
             group.amend(&mut running.report);
         }
@@ -118,8 +173,10 @@ fn clone(full: bool, descriptors: &[OwnedFd]) -> Result<(i32, OwnedFd), JailErro
         namespaces,
         descriptors: &borrowed,
         arguments: &arguments,
+        environment: &[],
         id_maps: [uid_map.as_bytes(), gid_map.as_bytes()],
         capabilities: super::confine::TO_BUILD,
+        wishes: super::confine::TO_WATCH,
     })
     .map_err(|(step, source)| {
         let what = match (step, namespaces) {
@@ -155,25 +212,43 @@ fn outside(full: bool) -> Result<Outside, JailError> {
 /// How long building a jail may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Reads stage 2's report to its end, which is the exec.
-fn hear(report: OwnedFd, running: &mut Running, signals: Option<&SignalFd>) -> Result<Vec<LayerReport>, JailError> {
+/// Reads stage 2's report to its end, which is the exec; lets that go on once the companion stands.
+fn hear(
+    report: OwnedFd,
+    running: &mut Running,
+    signals: Option<&SignalFd>,
+    mut companion: Option<(File, &mut dyn Companion)>,
+) -> Result<Vec<LayerReport>, JailError> {
     let failed = JailError::launcher("read the jail's report");
     let deadline = Instant::now() + PATIENCE;
     let mut report = File::from(report);
     let mut bytes = Vec::new();
+    let mut fallen = None;
     loop {
-        let mut set =
-            [PollFd::new(Some(report.as_fd()), Interest::Read), PollFd::new(signals.map(AsFd::as_fd), Interest::Read)];
+        let mut set = [
+            PollFd::new(Some(report.as_fd()), Interest::Read),
+            PollFd::new(signals.map(AsFd::as_fd), Interest::Read),
+            PollFd::new(companion.as_ref().map(|(_, companion)| companion.fd()), Interest::Read),
+        ];
         let in_time = poll(&mut set, Some(deadline)).map_err(&failed)?;
-        let [told, signalled] = set.map(|fd| fd.is_ready());
+        let [told, signalled, moved] = set.map(|fd| fd.is_ready());
         if !in_time {
-            return Err(JailError::Vanished(format!(
-                "not after {} seconds: is a file system hanging?",
-                PATIENCE.as_secs()
-            )));
+            return Err(fallen.unwrap_or_else(|| {
+                JailError::Vanished(format!("not after {} seconds: is a file system hanging?", PATIENCE.as_secs()))
+            }));
         }
         if signalled && let Some(signal) = signals.and_then(|signals| signals.next().ok().flatten()) {
             return Err(JailError::Vanished(format!("signal {signal} to mcpjail")));
+        }
+        if moved && let Some((mut go, waited_for)) = companion.take() {
+            match waited_for.stands() {
+                Ok(true) => {
+                    let _told_by_report = go.write_all(&[1]);
+                }
+                Ok(false) => companion = Some((go, waited_for)),
+                // the pipe closes, so that stage 2 gives up, and says so unless it had a reason of its own before
+                Err(error) => fallen = Some(error),
+            }
         }
         if told {
             let mut chunk = [0; 4096];
@@ -191,9 +266,20 @@ fn hear(report: OwnedFd, running: &mut Running, signals: Option<&SignalFd>) -> R
         match message {
             Message::Report(report) => lines = Some(report),
             // an exec that fails comes after the report
-            Message::Failed(failure) => return Err(JailError::from(failure)),
+            Message::Failed(failure) => {
+                return Err(match fallen {
+                    Some(companion) if failure.layer == Layer::Egress => companion,
+                    _ => JailError::from(failure),
+                });
+            }
         }
         rest = after;
+    }
+    if let Some(fallen) = fallen {
+        return Err(fallen);
+    }
+    if companion.is_some() {
+        return Err(JailError::Vanished("it did not wait for what stands outside".into()));
     }
     lines.ok_or_else(|| match running.wait() {
         Ok(ServerExit::Code(code)) => JailError::Vanished(format!("exit code {code}")),

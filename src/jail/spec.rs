@@ -18,7 +18,18 @@ pub(super) struct View {
     pub(super) nodes: Vec<Node>,
     /// Processes the jail's pid namespace may hold, where the kernel can say so.
     pub(super) processes: u64,
-    pub(super) loopback: bool,
+    pub(super) network: Network,
+}
+
+/// What of a network the jail has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Network {
+    /// No internet socket can be made.
+    None,
+    /// A loopback of its own.
+    Loopback,
+    /// A loopback of its own to which every address leads, with listeners on these ports that somebody outside holds.
+    Egress(Vec<u16>),
 }
 
 /// The second part: the walls, the proof and the program.
@@ -80,13 +91,19 @@ pub(super) struct Outside {
 }
 
 impl View {
+    /// With `ports` the jail has egress through them.
+    ///
     /// # Errors
     /// [`JailError::Nul`].
-    pub(super) fn new(plan: &Plan) -> Result<View, JailError> {
+    pub(super) fn new(plan: &Plan, ports: Option<&[u16]>) -> Result<View, JailError> {
         Ok(View {
             nodes: plan.view.iter().map(node).collect::<Result<_, _>>()?,
             processes: plan.limits.processes.value,
-            loopback: plan.sockets.value == Sockets::UnixAndInetInside,
+            network: match (ports, plan.sockets.value) {
+                (Some(ports), _) => Network::Egress(ports.to_vec()),
+                (None, Sockets::UnixAndInetInside) => Network::Loopback,
+                (None, Sockets::UnixInside | Sockets::PairsOnly) => Network::None,
+            },
         })
     }
 }
@@ -130,7 +147,7 @@ impl Spec {
 ///
 /// # Errors
 /// [`JailError::Vanished`] when it cannot be written down. A reader that is gone is no error: its report says why.
-pub(super) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), JailError> {
+pub(crate) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), JailError> {
     let bytes =
         postcard::to_allocvec(part).map_err(|_| JailError::Vanished("the plan cannot be written down".into()))?;
     let length = u32::try_from(bytes.len()).map_err(|_| JailError::Vanished("the plan is too long".into()))?;
@@ -142,7 +159,7 @@ pub(super) fn send(part: &impl Serialize, pipe: &mut impl Write) -> Result<(), J
 ///
 /// # Errors
 /// As read(2); `InvalidData` for what is no such part.
-pub(super) fn receive<T: serde::de::DeserializeOwned>(pipe: &mut impl Read) -> io::Result<T> {
+pub(crate) fn receive<T: serde::de::DeserializeOwned>(pipe: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     pipe.read_exact(&mut length)?;
     let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?];

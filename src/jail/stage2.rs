@@ -1,22 +1,24 @@
 //! Stage 2: a fresh, single-threaded process with an empty environment that builds the jail around itself and executes.
 //!
-//! The launcher has cloned it into new user and pid namespaces and handed it three descriptors: the pipe on which the
-//! spec will come, the report pipe and the control socket. It holds none of the launcher's secrets. It starts before
+//! The launcher has cloned it into new user and pid namespaces and handed it four descriptors: the pipe on which the
+//! spec will come, the report pipe, the control socket, and the socket for what listens in the jail's network. It holds none of the launcher's secrets. It starts before
 //! there is a plan, so that its own start, its namespaces and its fork cost no time of their own. Order matters here; each
 //! line says why it stands where it does.
 
 use super::confine::{self, failed};
 use super::layer::{Failure, Layer, LayerReport, Message, Status};
 use super::root::{self, PidMax};
-use super::spec::{self, Spec, View};
+use super::spec::{self, Network, Spec, View};
 use super::{limits, proof, reaper};
+use crate::egress;
 use crate::sys::fd::{adopt, close_from, close_on_exec_from};
 use crate::sys::landlock::Handled;
-use crate::sys::{net, process, signal};
+use crate::sys::netlink::Netlink;
+use crate::sys::{process, signal};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// The hidden subcommand that starts stage 2.
@@ -25,14 +27,15 @@ pub const ARGUMENT: &CStr = c"__stage2";
 pub(super) const SPEC: i32 = 3;
 pub(super) const REPORT: i32 = 4;
 pub(super) const CONTROL: i32 = 5;
-const AFTER: u32 = 6;
+pub(super) const LISTENERS: i32 = 6;
+const AFTER: u32 = 7;
 /// What stage 2 makes itself; user and pid namespace are the launcher's clone.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// Builds the jail and executes the server. Never returns: what fails is told through the report pipe.
 pub fn main(full: bool) -> ! {
     let status = match Pipes::adopt() {
-        Ok((mut pipes, spec, control)) => match run(&mut pipes, spec, control, full) {
+        Ok((mut pipes, given)) => match run(&mut pipes, given, full) {
             Ok(never) => never,
             Err(failure) => {
                 pipes.send(&Message::Failed(failure));
@@ -50,10 +53,17 @@ struct Pipes {
     report: Option<File>,
 }
 
+/// What else the launcher handed over.
+struct Given {
+    spec: OwnedFd,
+    control: UnixStream,
+    listeners: OwnedFd,
+}
+
 impl Pipes {
-    fn adopt() -> std::io::Result<(Pipes, OwnedFd, UnixStream)> {
-        let (spec, report, control) = (adopt(SPEC)?, adopt(REPORT)?, adopt(CONTROL)?);
-        Ok((Pipes { report: Some(report.into()) }, spec, control.into()))
+    fn adopt() -> std::io::Result<(Pipes, Given)> {
+        let (spec, report, control, listeners) = (adopt(SPEC)?, adopt(REPORT)?, adopt(CONTROL)?, adopt(LISTENERS)?);
+        Ok((Pipes { report: Some(report.into()) }, Given { spec, control: control.into(), listeners }))
     }
 
     fn send(&self, message: &Message) {
@@ -63,7 +73,8 @@ impl Pipes {
     }
 }
 
-fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream, full: bool) -> Result<i32, Failure> {
+fn run(pipes: &mut Pipes, given: Given, full: bool) -> Result<i32, Failure> {
+    let Given { spec, mut control, listeners } = given;
     // first of all: what the launcher inherited or forgot must not be reachable from anything below
     close_from(AFTER).map_err(failed(Layer::Descriptors, "closing what was inherited"))?;
     close_on_exec_from(3).map_err(failed(Layer::Descriptors, "marking descriptors close-on-exec"))?;
@@ -95,10 +106,10 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream, full: bool) ->
     match process::fork().map_err(reaping("forking"))? {
         process::Fork::Child => {
             drop((control, gate_out, children, signals));
-            server_side(pipes, spec, full, &mut gate_in)
+            server_side(pipes, spec, listeners, full, &mut gate_in)
         }
         process::Fork::Parent(server) => {
-            drop((spec, gate_in));
+            drop((spec, listeners, gate_in));
             if let Err(failure) = reaper_side(&mut gate_out) {
                 let _it_waits = process::signal(server, libc::SIGKILL);
                 return Err(failure);
@@ -114,7 +125,13 @@ fn run(pipes: &mut Pipes, spec: OwnedFd, mut control: UnixStream, full: bool) ->
 }
 
 /// Builds the jail around itself, proves it and executes.
-fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -> Result<i32, Failure> {
+fn server_side(
+    pipes: &Pipes,
+    spec: OwnedFd,
+    listeners: OwnedFd,
+    full: bool,
+    gate: &mut impl Read,
+) -> Result<i32, Failure> {
     signal::reset_for_exec().map_err(failed(Layer::Exec, "resetting signals"))?;
     process::new_session().map_err(failed(Layer::Exec, "starting a session"))?;
     if !full {
@@ -125,12 +142,10 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     let mut pid_max = PidMax::Unsupported;
     if full {
         pid_max = root::enter(&view.nodes, view.processes)?;
-        if view.loopback {
-            net::bring_up_loopback().map_err(failed(Layer::Network, "bringing up the private loopback"))?;
-        }
+        network(&view.network, &listeners)?;
     }
+    drop(listeners);
     let spec: Spec = spec::receive(&mut pipe).map_err(failed(Layer::Exec, "the program: half of the plan has come"))?;
-    drop(pipe);
     let rlimits = limits::for_tier(&spec.rlimits, full);
     limits::apply(&rlimits)?;
     let powerless = confine::drop_capabilities()?;
@@ -142,14 +157,41 @@ fn server_side(pipes: &Pipes, spec: OwnedFd, full: bool, gate: &mut impl Read) -
     confine::restrict(&ruleset)?;
     drop(ruleset);
     confine::install(&confine::instructions(&spec))?;
-    proof::prove(&spec, full.then_some(&view), view.loopback, &rlimits, powerless)?;
+    proof::prove(&spec, full.then_some(&view), &view.network, &rlimits, powerless)?;
     proof::descriptors()?;
     // the reaper is confined too, or this process is killed while it waits
     gate.read_exact(&mut [0]).map_err(failed(Layer::Reaper, "waiting for the reaper"))?;
+    let egress = matches!(view.network, Network::Egress(_));
+    if egress {
+        // the processes outside are confined as well, or the launcher is gone
+        let stand = pipe.read_exact(&mut [0]);
+        stand.map_err(failed(Layer::Egress, "waiting for the processes outside that hold its listeners"))?;
+    }
+    drop(pipe);
     let root_user = process::user().0 == 0;
-    pipes.send(&Message::Report(report(full, root_user, pid_max, spec.cpu)));
+    pipes.send(&Message::Report(report(full, egress, root_user, pid_max, spec.cpu)));
     let error = process::execute(&spec.program, &spec.argv, &spec.environment);
     Err(failed(Layer::Exec, &format!("`{}`", spec.program.to_string_lossy()))(error))
+}
+
+/// Makes the jail's network what it is to be. Neither the listeners nor the capabilities for them are left to the server.
+fn network(network: &Network, listeners: &OwnedFd) -> Result<(), Failure> {
+    match network {
+        Network::None => Ok(()),
+        Network::Loopback => {
+            let up = Netlink::open().and_then(|mut netlink| netlink.bring_up_loopback());
+            up.map_err(failed(Layer::Network, "bringing up the private loopback"))
+        }
+        Network::Egress(ports) => {
+            // each granted port is a descriptor
+            limits::raise_open_files().map_err(failed(Layer::Limits, "raising the limit of open files"))?;
+            let opened = egress::listeners::open(ports)
+                .map_err(|(what, error)| Failure::refused(Layer::Network, what, &error))?;
+            // never waits, so that nobody who is slow or gone can hold this process up
+            egress::listeners::send(listeners.as_fd(), &opened)
+                .map_err(failed(Layer::Egress, "handing over the listeners"))
+        }
+    }
 }
 
 fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
@@ -162,7 +204,7 @@ fn reaper_side(gate: &mut impl Write) -> Result<(), Failure> {
     gate.write_all(&[1]).map_err(failed(Layer::Reaper, "releasing the server"))
 }
 
-fn report(full: bool, root_user: bool, pid_max: PidMax, cpu: u64) -> Vec<LayerReport> {
+fn report(full: bool, egress: bool, root_user: bool, pid_max: PidMax, cpu: u64) -> Vec<LayerReport> {
     let line = |layer: Layer, on: bool| LayerReport {
         name: layer.to_string(),
         status: if on { Status::Enforced } else { Status::Off },
@@ -177,6 +219,7 @@ fn report(full: bool, root_user: bool, pid_max: PidMax, cpu: u64) -> Vec<LayerRe
         line(Layer::Seccomp, true),
         line(Layer::Limits, true),
     ];
+    lines.extend(egress.then(|| line(Layer::Egress, true)));
     lines.extend(limits::report(full, root_user, pid_max == PidMax::Set, cpu));
     lines
 }

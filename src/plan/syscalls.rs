@@ -11,6 +11,8 @@ macro_rules! calls {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name)),*] };
 }
 
+mod egress;
+
 /// A named group of calls.
 pub struct Group {
     /// Name with the leading `@`.

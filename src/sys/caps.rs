@@ -5,8 +5,12 @@ use std::io;
 
 /// `CAP_SETPCAP`
 pub const SETPCAP: u32 = 8;
+/// `CAP_NET_BIND_SERVICE`
+pub const NET_BIND_SERVICE: u32 = 10;
 /// `CAP_NET_ADMIN`
 pub const NET_ADMIN: u32 = 12;
+/// `CAP_NET_RAW`
+pub const NET_RAW: u32 = 13;
 /// `CAP_SYS_ADMIN`
 pub const SYS_ADMIN: u32 = 21;
 /// `CAP_SYS_RESOURCE`

@@ -1,4 +1,5 @@
-//! Starting stage 2: one clone into fresh namespaces that shares memory only until it executes this binary again.
+//! Starting this binary again, as stage 2 or as the processes of egress: one clone, into fresh namespaces where they are
+//! asked for, that shares memory only until the exec.
 //!
 //! The child runs on a stack of its own while the parent is suspended (`CLONE_VM | CLONE_VFORK`), so nothing is copied
 //! and the child may only make system calls: it maps its ids, keeps the capabilities that building the jail needs, puts
@@ -11,18 +12,22 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// What stage 2 is started with.
+/// What the new process is started with.
 pub struct Start<'a> {
     /// `CLONE_NEW*` flags; without `CLONE_NEWUSER` no ids are mapped and no capabilities raised.
     pub namespaces: libc::c_int,
     /// Placed at 0, 1, 2, …; each must have a number above the count of them.
     pub descriptors: &'a [BorrowedFd<'a>],
-    /// Arguments, `argv[0]` first. The environment is empty.
+    /// Arguments, `argv[0]` first.
     pub arguments: &'a [&'a CStr],
+    /// The whole environment, `NAME=value` each.
+    pub environment: &'a [&'a CStr],
     /// Contents of `uid_map` and `gid_map`.
     pub id_maps: [&'a [u8]; 2],
-    /// Capabilities that stage 2 has in its new user namespace.
+    /// Capabilities that it has in its new user namespace.
     pub capabilities: &'a [u32],
+    /// The same, where they are to be had.
+    pub wishes: &'a [u32],
 }
 
 /// The step at which the child gave up.
@@ -43,6 +48,7 @@ pub enum Step {
 struct Shared<'a> {
     start: &'a Start<'a>,
     argv: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
     failed: Option<(Step, i32)>,
 }
 
@@ -53,9 +59,11 @@ const STACK: usize = 64 * 1024;
 /// # Errors
 /// The step that failed with its errno. Nothing is left running then.
 pub fn start(start: &Start<'_>) -> Result<(i32, OwnedFd), (Step, io::Error)> {
-    let mut argv: Vec<*const libc::c_char> = start.arguments.iter().map(|a| a.as_ptr()).collect();
-    argv.push(std::ptr::null());
-    let mut shared = Shared { start, argv, failed: None };
+    let pointers = |strings: &[&CStr]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
+    };
+    let (argv, environment) = (pointers(start.arguments), pointers(start.environment));
+    let mut shared = Shared { start, argv, environment, failed: None };
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
     let mut pidfd: RawFd = -1;
     let flags = start.namespaces | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
@@ -80,7 +88,7 @@ extern "C" fn child(argument: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `start` passes its `Shared`, which outlives this function (see there).
     let shared = unsafe { &mut *argument.cast::<Shared<'_>>() };
     let (step, error) = match prepare(shared.start) {
-        Ok(()) => (Step::Exec, execute(&shared.argv)),
+        Ok(()) => (Step::Exec, execute(&shared.argv, &shared.environment)),
         Err(failed) => failed,
     };
     shared.failed = Some((step, error.raw_os_error().unwrap_or(libc::EIO)));
@@ -104,6 +112,9 @@ fn prepare(start: &Start<'_>) -> Result<(), (Step, io::Error)> {
         for &capability in start.capabilities {
             caps::raise_ambient(capability).map_err(|error| (Step::Capabilities, error))?;
         }
+        for &capability in start.wishes {
+            let _absent = caps::raise_ambient(capability);
+        }
     }
     for (number, fd) in (0..).zip(start.descriptors) {
         // SAFETY: the sources have higher numbers, so no source is overwritten; the table is the child's own.
@@ -119,8 +130,7 @@ fn write(file: &CStr, text: &[u8]) -> io::Result<()> {
     if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn execute(argv: &[*const libc::c_char]) -> io::Error {
-    let environment = [std::ptr::null::<libc::c_char>()];
+fn execute(argv: &[*const libc::c_char], environment: &[*const libc::c_char]) -> io::Error {
     // SAFETY: both arrays end in a null pointer and hold C strings that outlive the call.
     unsafe { libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), environment.as_ptr()) };
     io::Error::last_os_error()

@@ -78,6 +78,19 @@ pub fn close_standard() {
     }
 }
 
+/// Puts /dev/null at the places of descriptors 0, 1 and 2.
+///
+/// # Errors
+/// As open(2) and dup2(2).
+pub fn null_standard() -> io::Result<()> {
+    let null = open_at(None, c"/dev/null", libc::O_RDWR, 0)?;
+    for number in 0..3 {
+        // SAFETY: the caller has no further use for its standard descriptors; that is what it asks for.
+        check_unit(unsafe { libc::dup2(null.as_raw_fd(), number) }.into())?;
+    }
+    Ok(())
+}
+
 /// Marks every descriptor from `first` up close-on-exec.
 ///
 /// # Errors

@@ -61,6 +61,24 @@ pub fn allow(ruleset: BorrowedFd<'_>, parent: BorrowedFd<'_>, rights: u64) -> io
     check_unit(unsafe { libc::syscall(SYS_ADD_RULE, ruleset, PATH_BENEATH, &raw const rule, 0u32) })
 }
 
+#[repr(C)]
+struct NetPort {
+    allowed: u64,
+    port: u64,
+}
+
+/// Allows `rights` (`LANDLOCK_ACCESS_NET_*`) on a TCP port. ABI 4.
+///
+/// # Errors
+/// As landlock_add_rule(2).
+pub fn allow_port(ruleset: BorrowedFd<'_>, port: u16, rights: u64) -> io::Result<()> {
+    const NET_PORT: u32 = 2;
+    let rule = NetPort { allowed: rights, port: port.into() };
+    let ruleset = ruleset.as_raw_fd();
+    // SAFETY: `rule` has the kernel's layout and lives through the call.
+    check_unit(unsafe { libc::syscall(SYS_ADD_RULE, ruleset, NET_PORT, &raw const rule, 0u32) })
+}
+
 /// Restricts the calling thread for good. Needs `no_new_privs`.
 ///
 /// # Errors

@@ -7,11 +7,15 @@
     reason = "system calls and vector instructions are unsafe; this module is where they are made safe"
 )]
 
+mod address;
 #[cfg(target_env = "musl")]
 pub mod alloc;
 pub mod attempt;
 pub mod caps;
 pub mod clone;
+pub mod datagram;
+pub mod dial;
+pub mod epoll;
 pub mod fd;
 pub mod filter;
 pub mod landlock;
@@ -19,11 +23,16 @@ pub mod landlock;
 pub mod lane;
 pub mod message;
 pub mod mount;
-pub mod net;
+pub mod netlink;
+#[cfg(test)]
+pub(crate) mod own_network;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod resolve;
 pub mod signal;
+pub mod socket;
+pub mod stream;
 
 use std::io;
 

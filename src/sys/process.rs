@@ -18,6 +18,17 @@ pub fn die_with_parent(signal: i32) -> io::Result<()> {
     set(libc::PR_SET_PDEATHSIG, signal.unsigned_abs().into())
 }
 
+/// The signal of [`die_with_parent`]; 0 for none.
+///
+/// # Errors
+/// As prctl(2), `PR_GET_PDEATHSIG`.
+pub fn parent_death_signal() -> io::Result<i32> {
+    let mut signal: libc::c_int = 0;
+    // SAFETY: `signal` is room for the answer.
+    check_unit(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal, 0, 0, 0) }.into())?;
+    Ok(signal)
+}
+
 /// No core dump, no ptrace by the same user, `/proc/PID` owned by root.
 ///
 /// # Errors
@@ -110,6 +121,21 @@ pub fn hard_limit(resource: u32) -> io::Result<u64> {
     Ok(limit.rlim_max)
 }
 
+/// The number of descriptors that a process may have, as a resource (`RLIMIT_NOFILE`); its type differs between C libraries.
+pub const OPEN_FILES: u32 = 7;
+
+/// Soft limit of a resource as it is now: what this process may have.
+///
+/// # Errors
+/// As getrlimit(2).
+pub fn soft_limit(resource: u32) -> io::Result<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let none = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: `limit` is room for the answer.
+    check_unit(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, none, &raw mut limit) })?;
+    Ok(limit.rlim_cur)
+}
+
 /// Sets the working directory.
 ///
 /// # Errors
@@ -133,7 +159,7 @@ pub enum Fork {
 /// # Errors
 /// As fork(2).
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: stage 2 has a single thread, so no lock can be held by a thread that the child lacks.
+    // SAFETY: the caller has a single thread, as it must, so no lock can be held by a thread that the child lacks.
     match check(unsafe { libc::fork() }.into())? {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(int(pid)?)),
@@ -160,12 +186,31 @@ pub fn reap() -> io::Result<Option<(i32, Ended)>> {
     if pid == 0 {
         return Ok(None);
     }
-    let ended = if libc::WIFEXITED(status) {
+    Ok(Some((pid, ended(status))))
+}
+
+/// Waits until a child has ended, and reaps it.
+///
+/// # Errors
+/// As waitpid(2).
+pub fn wait_for(pid: i32) -> io::Result<Ended> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is room for the answer.
+        match check(unsafe { libc::waitpid(pid, &raw mut status, 0) }.into()) {
+            Ok(_) => return Ok(ended(status)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn ended(status: libc::c_int) -> Ended {
+    if libc::WIFEXITED(status) {
         Ended::Exited(libc::WEXITSTATUS(status))
     } else {
         Ended::Signaled(libc::WTERMSIG(status))
-    };
-    Ok(Some((pid, ended)))
+    }
 }
 
 /// Sends a signal.
@@ -198,6 +243,13 @@ fn version(release: &str) -> Option<(u32, u32)> {
 pub fn id() -> i32 {
     // SAFETY: cannot fail, touches no memory.
     unsafe { libc::getpid() }
+}
+
+/// The id of the process that started this one, or of who adopted it.
+#[must_use]
+pub fn parent() -> i32 {
+    // SAFETY: cannot fail, touches no memory.
+    unsafe { libc::getppid() }
 }
 
 /// Real user and group id.

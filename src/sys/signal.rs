@@ -55,6 +55,14 @@ impl AsFd for SignalFd {
     }
 }
 
+/// Blocks [`ENDING`] in this thread and in those that it starts: nothing but SIGKILL ends them.
+///
+/// # Errors
+/// As sigprocmask(2).
+pub fn hold_ending() -> io::Result<()> {
+    set_mask(libc::SIG_BLOCK, &signal_set(&ENDING)?)
+}
+
 /// Gives a program that is about to be executed the signal state it expects: nothing blocked, and the default for
 /// SIGPIPE, which Rust ignores, for SIGCHLD and for [`ENDING`]. Only makes async-signal-safe calls.
 pub fn reset_for_exec() -> io::Result<()> {
