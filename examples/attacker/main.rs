@@ -38,6 +38,7 @@ mod sys;
 
 mod bombs;
 mod chain;
+mod clock;
 mod crowd;
 mod devices;
 mod egress;
@@ -76,6 +77,7 @@ const GROUPS: &[&[(&str, Attack)]] = &[
     egress::ATTACKS,
     listeners::ATTACKS,
     crowd::ATTACKS,
+    clock::ATTACKS,
     bombs::ATTACKS,
     harmless::ATTACKS,
 ];

@@ -145,6 +145,11 @@ impl Suite {
         self.trials.push(trial);
     }
 
+    /// Whether there is a world, and a jail in it.
+    pub fn jails(&self) -> bool {
+        self.stage.is_ok() && !self.lacks.contains(&Feature::Netns) && !self.lacks.contains(&Feature::Userns)
+    }
+
     /// A trial in the jail.
     pub fn jailed(
         &mut self,

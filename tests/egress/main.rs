@@ -35,6 +35,7 @@
 mod support;
 
 mod addresses;
+mod bench;
 mod capture;
 mod case;
 mod clients;
@@ -101,6 +102,7 @@ fn main() {
             load::trials,
             grants::trials,
             reports::trials,
+            bench::trials,
         ] {
             collect(&mut suite);
         }
