@@ -5,8 +5,10 @@ use super::prepare::{Called, Prepared};
 use super::{TargetArgs, gate};
 use crate::catalog::{Approved, Identity};
 use crate::config::{GateGrants, Sourced, Tier};
+use crate::egress::{self, Supervisor};
 use crate::facts::{PrivateDirectory, private_directory};
-use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
+use crate::jail::{self, Companion, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
+use crate::plan::{Egress, Plan};
 use crate::sys::fd;
 use crate::sys::signal::SignalFd;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +18,8 @@ use std::path::PathBuf;
 pub(super) struct Jailed {
     pub(super) running: Running,
     pub(super) streams: Streams,
+    /// What holds the server's connections to the outside, where it has any.
+    pub(super) egress: Option<Supervisor>,
     /// The limit, for people.
     pub(super) memory: String,
     /// Tier B's private directory, which goes with this.
@@ -102,13 +106,26 @@ impl Launch<'_> {
             Some(reading) => gate::approved(reading, &terms).map_err(Refused::Other)?,
             None => None,
         };
-        let running = nascent.finish(&plan, self.signals).map_err(Refused::Jail)?;
+        let (running, egress) = self.jail(nascent, &plan).map_err(Refused::Jail)?;
         self.note(
             &plan.unenforced.iter().map(|line| format!("not enforced in tier {tier}: {line}")).collect::<Vec<_>>(),
         );
         self.note(&running.report.iter().filter_map(|layer| told(layer, self.verbose)).collect::<Vec<_>>());
         let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-        Ok(Jailed { running, streams, memory, private, absent, terms, approved })
+        Ok(Jailed { running, streams, egress, memory, private, absent, terms, approved })
+    }
+
+    /// Stage 2 builds by its plan while the processes of egress start; the server is executed when both are done.
+    fn jail(self, nascent: Nascent, plan: &Plan) -> Result<(Running, Option<Supervisor>), JailError> {
+        let mut building = nascent.send(plan)?;
+        let mut egress = match (&plan.egress, building.listeners()) {
+            (Egress::Only(egress), Some(listeners)) => {
+                Some(egress::start(listeners, egress.granted.clone(), egress.limits())?)
+            }
+            (Egress::None, _) | (Egress::Only(_), None) => None,
+        };
+        let running = building.hear(self.signals, egress.as_mut().map(|egress| egress as &mut dyn Companion))?;
+        Ok((running, egress))
     }
 
     fn note(self, lines: &[String]) {

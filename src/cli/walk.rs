@@ -56,13 +56,13 @@ impl From<Failed> for WalkFailed {
 pub(super) fn walk(target: &TargetArgs, client: &Client<'_>, say: &dyn Fn(&str)) -> Result<Walked, WalkFailed> {
     // signals end this process, and its end is the end of the jail
     let launch = Launch { target, trust_first_use: false, signals: None, verbose: false, say, gated: false };
-    let Jailed { mut running, streams, memory, private, absent: _, terms, approved: _ } = launch.start()?;
+    let Jailed { mut running, streams, egress, memory, private, absent: _, terms, approved: _ } = launch.start()?;
     let Streams { stdin, stdout, stderr } = streams;
     let heard = listen(stderr).map_err(|source| Failed::from(IoFailed { what: "start a thread", source }))?;
     let surveyed = survey(stdin, stdout, client, terms.gate.timeout.value);
     let exit = end(&mut running);
     let out_of_memory = running.ran_out_of_memory();
-    drop(running);
+    drop((running, egress));
     let said = heard.join().unwrap_or_default();
     drop(private);
     alone().map_err(|source| Failed::from(IoFailed { what: "end the walk's threads", source }))?;

@@ -218,3 +218,6 @@ fn behind(link: &Path) -> Option<CString> {
     let own = file.parent().filter(|directory| directory.starts_with("/run") && directory.components().count() > 2);
     CString::new(own.unwrap_or(&file).as_os_str().as_bytes()).ok()
 }
+
+#[cfg(test)]
+mod tests;
