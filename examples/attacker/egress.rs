@@ -71,13 +71,14 @@ pub(crate) fn socket(target: &Value, to: SocketAddr) -> Result<i64, String> {
     let (_, _, family) = address(to);
     let protocol = target["protocol"].as_i64().unwrap_or(0);
     let fd = call!(libc::SYS_socket, family, kind | libc::SOCK_CLOEXEC, protocol).map_err(named)?;
-    if kind == libc::SOCK_DGRAM {
+    if kind == libc::SOCK_DGRAM || target["patience_ms"].is_i64() {
         // a datagram that nobody answers is no error of the kernel's
         let ms = target["patience_ms"].as_i64().unwrap_or(2000);
         let patience = libc::timeval { tv_sec: ms / 1000, tv_usec: ms % 1000 * 1000 };
         let (option, size) = (libc::SO_RCVTIMEO, size_of::<libc::timeval>());
         let _ = call!(libc::SYS_setsockopt, fd, libc::SOL_SOCKET, option, &raw const patience, size);
-    } else {
+    }
+    if kind == libc::SOCK_STREAM {
         let one = 1i32;
         let _ = call!(libc::SYS_setsockopt, fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, &raw const one, 4);
     }

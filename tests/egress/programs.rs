@@ -88,12 +88,12 @@ const TLS: Client = Client {
     reset: End(&[], &[]),
 };
 
-/// curl says 28 where it was its own time-out.
+/// A reset that comes early is a connection that failed, for curl; 28 would be its own time-out.
 const CURL: Client = Client {
     needs: &[Feature::Curl, Feature::Node],
     no_such_name: End(&["exit 6"], &["Could not resolve host"]),
     no_such_port: End(&["exit 7"], &["Failed to connect", "Couldn't connect"]),
-    reset: End(&["exit 35"], &["Connection reset by peer"]),
+    reset: End(&["exit 35", "exit 7"], &["Connection reset by peer", "Failed to connect", "Couldn't connect"]),
     ..TLS
 };
 
@@ -139,7 +139,7 @@ pub const CLIENTS: &[Client] = &[
         service: |_| Ok(()),
         ports: HTTP,
         line: |_, host, port| line(&["curl", "-sS", &url("http", host, port)], &[]),
-        reset: End(&["exit 56"], &["Connection reset by peer"]),
+        reset: End(&["exit 56", "exit 7"], &["Connection reset by peer", "Failed to connect", "Couldn't connect"]),
         ..CURL
     },
     Client {
@@ -184,7 +184,7 @@ pub const CLIENTS: &[Client] = &[
         works: End(&["exit 0"], &["hello from git"]),
         no_such_name: End(&["exit 128"], &["Could not resolve host"]),
         no_such_port: End(&["exit 128"], &["Failed to connect", "Couldn't connect"]),
-        reset: End(&["exit 128"], &["Connection reset by peer"]),
+        reset: End(&["exit 128"], &["Connection reset by peer", "Failed to connect", "Couldn't connect"]),
         ..TLS
     },
     Client {
