@@ -64,7 +64,7 @@ impl Diagnose for EgressLogError {
 
 /// Opens the log to add to it; makes it (mode 0600) where there is none. Follows no symbolic link at its end and waits for
 /// nobody: it is a file, or an error.
-pub(super) fn open(path: &Path, prepared: &Prepared) -> Result<File, EgressLogError> {
+pub(super) fn open_log(path: &Path, prepared: &Prepared) -> Result<File, EgressLogError> {
     if let Some((grant, origin)) = prepared.within_reach(path) {
         return Err(EgressLogError::Writable { path: path.to_path_buf(), grant, origin });
     }
