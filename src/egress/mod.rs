@@ -41,7 +41,9 @@ mod resolver;
 mod rule;
 mod rules;
 mod start;
+mod tell;
 mod verdict;
+mod watch;
 mod wire;
 
 pub use class::{Class, class};
@@ -57,5 +59,7 @@ pub use report::Reporter;
 pub use rule::{Destination, Rule, Written};
 pub use rules::Rules;
 pub use start::{Supervisor, start};
+pub use tell::tell;
+pub use watch::{Heard, Watch};
 
 use placeholder::proxy;
