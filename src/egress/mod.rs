@@ -30,9 +30,9 @@ mod limits;
 pub(crate) mod listeners;
 mod name;
 mod network;
-mod placeholder;
 mod ports;
 pub mod process;
+mod proxy;
 mod punycode;
 mod reason;
 mod record;
@@ -61,5 +61,3 @@ pub use rules::Rules;
 pub use start::{Supervisor, start};
 pub use tell::tell;
 pub use watch::{Heard, Watch};
-
-use placeholder::proxy;
