@@ -64,8 +64,6 @@ struct Given {
 
 impl Given {
     fn adopt() -> io::Result<Given> {
-        // first of all: what the launcher inherited must not be reachable from anything below
-        fd::close_from(AFTER)?;
         Ok(Given { spec: fd::adopt(SPEC)?, listeners: fd::adopt(LISTENERS)?, events: fd::adopt(EVENTS)? })
     }
 }
@@ -79,6 +77,12 @@ enum Side {
 /// Gives whether all went well.
 fn run(given: Given) -> bool {
     let Given { spec, listeners, events } = given;
+    // what the launcher inherited must not be reachable from anything below
+    let closed = process::set_name(c"mcpjail-broker").and_then(|()| fd::close_from(AFTER));
+    if let Err(error) = closed {
+        tell(&events, &Event::Failed(said("it", &failure(Layer::Descriptors, "closing what was inherited", &error))));
+        return false;
+    }
     let Ok(report) = events.try_clone() else { return false };
     let (who, done) = match split(spec, &events) {
         Err(failure) => ("it", Err(failure)),
@@ -99,7 +103,6 @@ fn split(spec: OwnedFd, events: &OwnedFd) -> Result<Side, Failure> {
     let failed = |what| move |error: io::Error| failure(Layer::Egress, what, &error);
     fd::close_on_exec_from(3)
         .map_err(|error| failure(Layer::Descriptors, "marking descriptors close-on-exec", &error))?;
-    process::set_name(c"mcpjail-broker").map_err(failed("taking a name"))?;
     // a terminal's signals are for the launcher, which ends this process when it is done with it
     process::new_session().map_err(failed("starting a session"))?;
     signal::hold_ending().map_err(failed("holding signals"))?;

@@ -1,16 +1,15 @@
 //! Datagrams that are answered from the address that they were sent to, on a socket bound to every address. Source: ip(7)
 //! `IP_PKTINFO`, ipv6(7) `IPV6_PKTINFO`, RFC 3542.
+#![allow(clippy::useless_conversion, reason = "the types of lengths differ between C libraries")]
 
 use super::address::Encoded;
-use super::{check, check_unit};
+use super::check;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Room for one control message of either family, in units that are aligned as `cmsghdr` must be.
 const CONTROL: usize = 16;
-/// linux/in6.h; not every C library has it.
-const IPV6_FREEBIND: i32 = 78;
 
 /// Where a datagram came from and where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +18,6 @@ pub struct Route {
     pub from: SocketAddr,
     /// The address of this side that it was sent to.
     pub to: IpAddr,
-}
-
-/// Lets a socket of IPv6 answer from addresses that are local by a route alone (`IPV6_FREEBIND`). IPv4 needs no asking.
-///
-/// # Errors
-/// As setsockopt(2).
-pub fn answer_from_any(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let value: libc::c_int = 1;
-    let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
-    let (fd, value) = (socket.as_raw_fd(), (&raw const value).cast());
-    // SAFETY: `value` is an `int` that outlives the call, as the option takes.
-    check_unit(unsafe { libc::setsockopt(fd, libc::IPPROTO_IPV6, IPV6_FREEBIND, value, size) }.into())
 }
 
 /// Receives one datagram into `room`: how many bytes, and its way. Never waits. The socket must have been told to give
@@ -185,7 +172,6 @@ mod tests {
         }
         let server = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
         told(&server, libc::IPPROTO_IPV6, 49); // IPV6_RECVPKTINFO
-        answer_from_any(server.as_fd()).unwrap();
         answers_come_from(&server, Ipv6Addr::LOCALHOST.into(), &UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap());
     }
 

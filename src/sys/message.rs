@@ -1,4 +1,5 @@
 //! Packets with descriptors over Unix sockets. Source: unix(7), cmsg(3), recvmsg(2).
+#![allow(clippy::useless_conversion, reason = "the types of lengths differ between C libraries")]
 
 use super::check;
 use super::fd::own;

@@ -121,6 +121,9 @@ pub fn hard_limit(resource: u32) -> io::Result<u64> {
     Ok(limit.rlim_max)
 }
 
+/// The number of descriptors that a process may have, as a resource (`RLIMIT_NOFILE`); its type differs between C libraries.
+pub const OPEN_FILES: u32 = 7;
+
 /// Soft limit of a resource as it is now: what this process may have.
 ///
 /// # Errors

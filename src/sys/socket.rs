@@ -15,6 +15,7 @@ const LOOPBACK: i32 = 1;
 
 // linux/in6.h, linux/if_packet.h; not every C library has them
 const IPV6_RECVPKTINFO: i32 = 49;
+const IPV6_FREEBIND: i32 = 78;
 const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// Whether this network namespace has IPv6: a kernel without it makes no such socket, one where it is switched off gives
@@ -44,7 +45,11 @@ pub fn tcp_listener(port: u16, ipv6: bool) -> io::Result<OwnedFd> {
 pub fn udp_receiver(port: u16, ipv6: bool) -> io::Result<OwnedFd> {
     let socket = wildcard(libc::SOCK_DGRAM, port, ipv6, true)?;
     match ipv6 {
-        true => set(socket.as_raw_fd(), libc::IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)?,
+        true => {
+            set(socket.as_raw_fd(), libc::IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)?;
+            // IPv6 answers from an address that is local by a route alone only where that is asked for
+            set(socket.as_raw_fd(), libc::IPPROTO_IPV6, IPV6_FREEBIND, 1)?;
+        }
         false => set(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
     }
     Ok(socket)

@@ -40,11 +40,9 @@ pub fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 pub fn take_error(socket: BorrowedFd<'_>) -> io::Result<i32> {
     let mut value: libc::c_int = 0;
     let mut size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
-    let room = (&raw mut value).cast();
+    let (fd, level, room) = (socket.as_raw_fd(), libc::SOL_SOCKET, (&raw mut value).cast());
     // SAFETY: `value` is room for the answer, and `size` says how much.
-    check_unit(
-        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, room, &raw mut size) }.into(),
-    )?;
+    check_unit(unsafe { libc::getsockopt(fd, level, libc::SO_ERROR, room, &raw mut size) }.into())?;
     Ok(value)
 }
 
