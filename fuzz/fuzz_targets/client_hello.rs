@@ -88,11 +88,10 @@ fn look(stream: &[u8], sizes: [usize; 3]) {
 fn lenient(stream: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
     let mut rest = stream;
     let mut handshake = vec![];
-    while let [kind, major, _, rest_of_header @ ..] = rest {
+    while let [kind, _, _, rest_of_header @ ..] = rest {
         let Some((length, content)) = number(rest_of_header, 2) else { break };
         let Some((content, more)) = content.split_at_checked(length) else { break };
         match (kind, content) {
-            _ if *major >= 0x10 => break,
             (21, [1, _]) | (20, [1]) => {}
             (22, _) => handshake.extend_from_slice(content),
             _ => break,

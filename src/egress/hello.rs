@@ -119,19 +119,14 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     let mut rest = Cursor::new(bytes);
     let kind = rest.u8()?;
     match kind {
-        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message. Lengths that
-        // are too large for any buffer of records are none.
-        0x80..=0xc7 => {
+        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message.
+        0x80.. => {
             rest.u8()?;
             Some(if rest.u8()? == CLIENT_HELLO { Opening::Odd } else { Opening::Else })
         }
         CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE => {
-            // The major version: of TLS it is 3, but servers are to ignore it, and one ignores it up to here.
-            let major = rest.u8()?;
-            if major >= 0x10 {
-                return Some(Opening::Else);
-            }
-            let (minor, length, first) = (rest.u8()?, rest.u16()?, rest.u8()?);
+            // Servers are to ignore the version here, and some do.
+            let (major, minor, length, first) = (rest.u8()?, rest.u8()?, rest.u16()?, rest.u8()?);
             let [high, low] = length.to_be_bytes();
             Some(match (kind, length, first) {
                 (HANDSHAKE, 0, CHANGE_CIPHER_SPEC..=LAST_TYPE) => Opening::Odd,
