@@ -1,7 +1,7 @@
 //! The first bytes of a connection on which there should be TLS, in pieces of any size.
 //!
-//! The last four bytes of an input say in which pieces the rest arrives, and into which records it is put to see it as a
-//! ClientHello.
+//! The last four bytes of an input say in which pieces the rest arrives, and into which records it is put to see it as
+//! a ClientHello.
 
 #![no_main]
 
@@ -82,8 +82,8 @@ fn look(stream: &[u8], sizes: [usize; 3]) {
     }
 }
 
-/// What a server may see that forgives all it can: any version, empty records, warnings, more than one message, lengths of
-/// lists that are wrong. All names that it may take for the server's, and whether the hello is complete.
+/// What a server may see that forgives all it can: any version, empty records, warnings, more than one message, lengths
+/// of lists that are wrong. All names that it may take for the server's, and whether the hello is complete.
 #[expect(clippy::type_complexity, reason = "it is told once")]
 fn lenient(stream: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
     let mut rest = stream;
@@ -135,8 +135,8 @@ fn number(bytes: &[u8], width: usize) -> Option<(usize, &[u8])> {
     Some((number.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)), rest))
 }
 
-/// The name in a hello in one record to which every length fits, where its bytes are a name's. `None` where it is anything
-/// else.
+/// The name in a hello in one record to which every length fits, where its bytes are a name's. `None` where it is
+/// anything else.
 fn strict(stream: &[u8]) -> Option<Option<&[u8]>> {
     let [22, 3, 1..=3, _, _, 1, 0, _, _, 3, 1..=3, rest @ ..] = stream else { return None };
     let (record, _) = number(&stream[3..], 2)?;
