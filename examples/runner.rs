@@ -101,7 +101,7 @@ fn run(arguments: &Value) -> std::io::Result<Value> {
     command.current_dir(arguments["directory"].as_str().unwrap_or("/tmp"));
     let mut child = command.spawn()?;
     let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
-    let limit = Duration::from_millis(arguments["limit_ms"].as_u64().unwrap_or(20_000));
+    let limit = Duration::from_millis(arguments["limit_ms"].as_u64().unwrap_or(60_000));
     let ended = match wait(&mut child, limit)? {
         None => "deadline".to_owned(),
         Some(status) => match (status.code(), status.signal()) {

@@ -166,6 +166,17 @@ fn families(stage: &Stage) -> Result<(), String> {
     attempts.host(&gone, 7000, Fails(RESET)).make(stage, &Grants::of(&rules))
 }
 
+/// The addresses that do not work do not work without a jail, either.
+fn dead_addresses(stage: &Stage) -> Result<(), String> {
+    let mut session = stage.plain()?;
+    let attack = json!({ "attack": "dial", "targets": [
+        { "name": "unreachable", "to": "93.187.0.8:7000" },
+        { "name": "no route", "to": "[2606:2800:beef::7]:7000" },
+    ] });
+    let answer = session.attack(&stage.program("attacker"), &attack)?;
+    check(&answer, &[Rule("*", Fails(&["EHOSTUNREACH", "ENETUNREACH"]))])
+}
+
 /// What the name's server says is passed on as what it is.
 fn resolver_errors(stage: &Stage) -> Result<(), String> {
     let world = &stage.world;
@@ -215,6 +226,7 @@ pub fn trials(suite: &mut Suite) {
     suite.jailed("grant-name-of-the-hosts-file", &[], hosts_file);
     suite.jailed("grant-by-option", &[], option);
     suite.jailed("grant-server-speaks-first", &[], banner);
+    suite.bare("grant-other-address-of-a-name::control", &[Feature::Ipv6], dead_addresses);
     suite.jailed("grant-other-address-of-a-name", &[Feature::Ipv6], families);
     suite.jailed("grant-name-that-fails", &[], resolver_errors);
     suite.jailed("grant-idle-connection", &[], |stage| ended(stage, "idle-timeout"));

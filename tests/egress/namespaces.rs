@@ -82,6 +82,8 @@ pub fn enter(files: &Path) -> Result<Internet, String> {
     // all other addresses, in the table that says what is local, where the longest prefix wins
     there("route add 192.168.77.0/24 dev i0 table local".into())?;
     there("route add local 0.0.0.0/0 dev lo table local".into())?;
+    // what does not forward tells nobody what it does not reach
+    set(&internet, "ipv4/ip_forward")?;
     there(format!("route add unreachable {UNREACHABLE} table local"))?;
     there(format!("route add blackhole {SILENT} table local"))?;
     if has_ipv6() {
@@ -94,8 +96,7 @@ pub fn enter(files: &Path) -> Result<Internet, String> {
         there("-6 route add fe80::/64 dev i0 table local".into())?;
         there("-6 route add local ::/0 dev lo table local".into())?;
         // for IPv6 the table is not enough to bind to one of them
-        let allowed = internet.run(|| fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1"));
-        allowed.map_err(|error| format!("ip_nonlocal_bind: {error}"))?;
+        set(&internet, "ipv6/ip_nonlocal_bind")?;
     }
     Ok(internet)
 }
@@ -132,6 +133,12 @@ fn start() -> Result<Internet, String> {
 
 fn unshare(flags: i32) -> io::Result<()> {
     if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Switches a setting of the internet's on.
+fn set(internet: &Internet, name: &str) -> Result<(), String> {
+    let path = format!("/proc/sys/net/{name}");
+    internet.run(move || fs::write(&path, "1").map_err(|error| format!("{path}: {error}")))
 }
 
 /// One id, mapped to itself.

@@ -109,7 +109,7 @@ const PYTHON: Client = Client {
     needs: &[Feature::Python, Feature::Node],
     no_such_name: End(&["exit 1"], &["[Errno -2] Name or service not known"]),
     no_such_port: End(&["exit 1"], &["[Errno 111] Connection refused", "[Errno 111] Connect call failed"]),
-    reset: End(&["exit 1"], &["[Errno 104] Connection reset by peer", "ConnectionResetError(104"]),
+    reset: End(&["exit 1"], &["[Errno 104]", "ConnectionResetError(104"]),
     ..TLS
 };
 
