@@ -120,7 +120,7 @@ impl Launch<'_> {
             Some(reading) => gate::approved(reading, &terms).map_err(Refused::Other)?,
             None => None,
         };
-        let (running, supervisor) = self.jail(nascent, &plan).map_err(Refused::Jail)?;
+        let (running, supervisor) = jail(nascent, &plan, self.signals).map_err(Refused::Jail)?;
         let egress = match (supervisor, &plan.egress) {
             (Some(supervisor), Egress::Only(egress)) => {
                 Some(Connected { supervisor, rules: egress.granted.clone(), log, server: self.target.called() })
@@ -140,22 +140,27 @@ impl Launch<'_> {
         Ok(Jailed { running, streams, egress, memory, private, absent, terms, approved })
     }
 
-    /// Stage 2 builds by its plan while the processes of egress start; the server is executed when both are done.
-    fn jail(self, nascent: Nascent, plan: &Plan) -> Result<(Running, Option<Supervisor>), JailError> {
-        let mut building = nascent.send(plan)?;
-        let mut egress = match (&plan.egress, building.listeners()) {
-            (Egress::Only(egress), Some(listeners)) => {
-                Some(egress::start(listeners, egress.granted.clone(), egress.limits())?)
-            }
-            (Egress::None, _) | (Egress::Only(_), None) => None,
-        };
-        let running = building.hear(self.signals, egress.as_mut().map(|egress| egress as &mut dyn Companion))?;
-        Ok((running, egress))
-    }
-
     fn note(self, lines: &[String]) {
         lines.iter().for_each(|line| (self.say)(line));
     }
+}
+
+/// Starts what a plan says: stage 2 builds by it while the processes of egress start, and the server is executed when both
+/// are done.
+pub(super) fn jail(
+    nascent: Nascent,
+    plan: &Plan,
+    signals: Option<&SignalFd>,
+) -> Result<(Running, Option<Supervisor>), JailError> {
+    let mut building = nascent.send(plan)?;
+    let mut egress = match (&plan.egress, building.listeners()) {
+        (Egress::Only(egress), Some(listeners)) => {
+            Some(egress::start(listeners, egress.granted.clone(), egress.limits())?)
+        }
+        (Egress::None, _) | (Egress::Only(_), None) => None,
+    };
+    let running = building.hear(signals, egress.as_mut().map(|egress| egress as &mut dyn Companion))?;
+    Ok((running, egress))
 }
 
 /// What the pipe from the server holds, bytes: a list needs fewer turns.

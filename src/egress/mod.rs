@@ -42,6 +42,7 @@ mod rule;
 mod rules;
 mod start;
 mod tell;
+pub mod trial;
 mod verdict;
 mod watch;
 mod wire;

@@ -181,10 +181,8 @@ fn versions_of_the_record_layer() {
         ([0, 0], Hello::Malformed),
         ([2, 0], Hello::Malformed),
         ([0x0f, 0xff], Hello::Malformed),
-        ([0x10, 0], Hello::NotTls),
-        // DTLS, which is not spoken over TCP.
-        ([0xfe, 0xff], Hello::NotTls),
-        ([0xfe, 0xfd], Hello::NotTls),
+        ([0xfe, 0xfd], Hello::Malformed),
+        ([255, 255], Hello::Malformed),
     ] {
         hello[1..3].copy_from_slice(&version);
         assert_eq!(everyhow(&hello), expected, "{version:?}");
@@ -196,7 +194,7 @@ fn the_format_of_ssl_2_is_malformed() {
     let hello: &[u8] = &[0x80, 0x2e, 1, 3, 1, 0, 0x15, 0, 0, 0, 0x10];
     assert_eq!(everyhow(hello), Hello::Malformed);
     assert_eq!(everyhow(&[0x80, 0x2e, 1, 0, 2]), Hello::Malformed);
-    assert_eq!(everyhow(&[0xbf, 0xff, 1]), Hello::Malformed);
+    assert_eq!(everyhow(&[0xff, 0xff, 1]), Hello::Malformed);
 }
 
 #[test]
@@ -209,7 +207,7 @@ fn other_protocols_are_not_tls() {
         // Postgres asks for TLS, a client of MySQL answers, a telnet client negotiates.
         &[0],
         &[0x20],
-        &[0xff],
+        &[0xff, 0xfd, 3],
         // Thrift.
         &[0x80, 1, 0],
         // MongoDB: the length is 22, 278 or 790, in little endian, then the number of the request.
@@ -220,6 +218,8 @@ fn other_protocols_are_not_tls() {
         &[20, 1, 0, 0, 1, 0],
         &[23],
         &[24],
+        // DTLS, which is not spoken over TCP.
+        &[22, 0xfe, 0xfd, 0, 0, 0],
         // Records in which no server expects a connection to begin.
         &[22, 3, 1, 0, 4, 0],
         &[22, 3, 3, 0, 4, 2],
