@@ -168,6 +168,23 @@ fn to_this_machine(stage: &Stage, phase: Phase) -> Result<Scene, String> {
     Ok(resolving_to(stage, phase, &kinds, true))
 }
 
+/// This machine by the addresses that it has on its network, one of which looks public: only with `private = true`.
+fn to_own_addresses(stage: &Stage, phase: Phase) -> Result<Scene, String> {
+    let kinds = [("v4", v6(MACHINE_V4)), ("v6", v6(MACHINE_V6))];
+    Ok(resolving_to(stage, phase, &kinds, false))
+}
+
+/// Names that mean this machine to resolvers, by a rule for every name.
+fn localhost(stage: &Stage, phase: Phase) -> Result<Scene, String> {
+    let port = stage.port(phase);
+    let names = ["localhost.example.net", "a.localhost", "localhost.localdomain", "localhost6", "ip6-localhost"];
+    names.iter().for_each(|name| stage.world.dns.set(name, Script::Addresses(vec![[127, 0, 0, 1].into()])));
+    let targets = names.iter().map(|name| host(name, name, port)).collect();
+    let grants = Grants::of(&[format!("{{ to = \"*:{port}\", private = true, dangerous = true }}")]);
+    let silent = vec![SocketAddr::new([127, 0, 0, 1].into(), port)];
+    Ok(Scene { attack: dial(targets), refused: grants, silent, ..Scene::default() })
+}
+
 /// Networks of one's own: only with `private = true`.
 fn to_private(stage: &Stage, phase: Phase) -> Result<Scene, String> {
     let [high, low] = own(stage);
@@ -290,6 +307,26 @@ const CASES: &[Case] = &[
         needs: &[Feature::Ipv6],
         scene: to_this_machine,
         refused: Some(&[Rule("*", Fails(WITHHELD))]),
+        ..CASE
+    },
+    Case {
+        number: 47,
+        name: "names-of-this-machine-on-its-network",
+        needs: &[Feature::Ipv6],
+        scene: to_own_addresses,
+        granted: Some(&[Rule("*", Works)]),
+        refused: Some(&[Rule("*", Fails(WITHHELD))]),
+        ..CASE
+    },
+    Case {
+        number: 47,
+        name: "names-below-localhost",
+        scene: localhost,
+        // some C libraries do not ask for the one that is below
+        refused: Some(&[
+            Rule("a.localhost", Fails(&["EAI_NONAME", "EAI_NODATA", "ECONNRESET"])),
+            Rule("*", Fails(WITHHELD)),
+        ]),
         ..CASE
     },
     Case {
