@@ -179,6 +179,10 @@ fn to_private(stage: &Stage, phase: Phase) -> Result<Scene, String> {
         ("fd00::/8", v6(&format!("fd12::{high:x}:{low:x}"))),
         ("fc00::/8", v6(&format!("fc12::{high:x}:{low:x}"))),
         ("mapped", v6(&format!("::ffff:10.4.{high}.{low}"))),
+        // not to be used by anybody, and used by networks as their own
+        ("documentation", [203, 0, 113, low].into()),
+        ("benchmarks", [198, 18, high, low].into()),
+        ("documentation of ipv6", v6(&format!("2001:db8::{high:x}:{low:x}"))),
     ];
     Ok(resolving_to(stage, phase, &kinds, false))
 }
@@ -196,10 +200,7 @@ fn to_metadata(stage: &Stage, phase: Phase) -> Result<Scene, String> {
         ("fd00:ec2::254", v6("fd00:ec2::254")),
         ("fd20:ce::254", v6("fd20:ce::254")),
         ("mapped", v6("::ffff:169.254.169.254")),
-        ("documentation", [203, 0, 113, low].into()),
-        ("benchmarks", [198, 18, high, low].into()),
         ("reserved", [240, 1, high, low].into()),
-        ("documentation of ipv6", v6(&format!("2001:db8::{high:x}:{low:x}"))),
         ("discard", v6(&format!("100::{high:x}:{low:x}"))),
     ];
     Ok(resolving_to(stage, phase, &kinds, true))

@@ -6,6 +6,7 @@ use crate::namespaces::Internet;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 
 /// The ports that are served.
@@ -62,6 +63,8 @@ impl Servers {
         for port in machine.unwrap_or(PORTS).iter().copied() {
             let listen = move || TcpListener::bind((any, port));
             let listener = if machine.is_some() { listen()? } else { internet.run(listen)? };
+            // a flood has no place in the 128 connections that may wait otherwise
+            unsafe { libc::listen(listener.as_raw_fd(), 4096) };
             let state = servers.state.clone();
             let internet = internet.clone();
             std::thread::Builder::new().name(format!("port-{port}")).spawn(move || {

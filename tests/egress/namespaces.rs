@@ -82,8 +82,9 @@ pub fn enter(files: &Path) -> Result<Internet, String> {
     // all other addresses, in the table that says what is local, where the longest prefix wins
     there("route add 192.168.77.0/24 dev i0 table local".into())?;
     there("route add local 0.0.0.0/0 dev lo table local".into())?;
-    // what does not forward tells nobody what it does not reach
-    set(&internet, "ipv4/ip_forward")?;
+    // what does not forward tells nobody what it does not reach, and at first only so often
+    set(&internet, "ipv4/ip_forward", "1")?;
+    set(&internet, "ipv4/icmp_ratelimit", "0")?;
     there(format!("route add unreachable {UNREACHABLE} table local"))?;
     there(format!("route add blackhole {SILENT} table local"))?;
     if has_ipv6() {
@@ -96,7 +97,7 @@ pub fn enter(files: &Path) -> Result<Internet, String> {
         there("-6 route add fe80::/64 dev i0 table local".into())?;
         there("-6 route add local ::/0 dev lo table local".into())?;
         // for IPv6 the table is not enough to bind to one of them
-        set(&internet, "ipv6/ip_nonlocal_bind")?;
+        set(&internet, "ipv6/ip_nonlocal_bind", "1")?;
     }
     Ok(internet)
 }
@@ -135,10 +136,10 @@ fn unshare(flags: i32) -> io::Result<()> {
     if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Switches a setting of the internet's on.
-fn set(internet: &Internet, name: &str) -> Result<(), String> {
+/// Changes a setting of the internet's.
+fn set(internet: &Internet, name: &str, value: &'static str) -> Result<(), String> {
     let path = format!("/proc/sys/net/{name}");
-    internet.run(move || fs::write(&path, "1").map_err(|error| format!("{path}: {error}")))
+    internet.run(move || fs::write(&path, value).map_err(|error| format!("{path}: {error}")))
 }
 
 /// One id, mapped to itself.
