@@ -11,12 +11,12 @@ pub(crate) const ATTACKS: &[(&str, Attack)] =
 
 /// Room for either kind of address.
 #[repr(C)]
-union Address {
+pub(crate) union Address {
     four: libc::sockaddr_in,
     six: libc::sockaddr_in6,
 }
 
-fn address(of: SocketAddr) -> (Address, u32, i32) {
+pub(crate) fn address(of: SocketAddr) -> (Address, u32, i32) {
     match of {
         SocketAddr::V4(of) => {
             let mut four: libc::sockaddr_in = unsafe { std::mem::zeroed() };
@@ -30,6 +30,7 @@ fn address(of: SocketAddr) -> (Address, u32, i32) {
             six.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             six.sin6_port = of.port().to_be();
             six.sin6_addr.s6_addr = of.ip().octets();
+            six.sin6_scope_id = of.scope_id();
             (Address { six }, size_of::<libc::sockaddr_in6>() as u32, libc::AF_INET6)
         }
     }

@@ -1,5 +1,6 @@
 //! What becomes of events in the launcher: lines for people, and records in a log.
 
+use super::report::quoted;
 use super::{Event, Heard, Reporter, record};
 use std::fs::File;
 use std::io::Write;
@@ -17,15 +18,20 @@ const EACH: Duration = Duration::from_millis(10);
 /// called. A log that cannot be written ends, with a line that says so.
 pub fn tell(mut reporter: Reporter, log: Option<File>, server: String, mut say: impl FnMut(&str)) -> impl FnMut(Heard) {
     let mut log = log.map(|file| Log { file, server, sieve: Sieve::new(Instant::now()) });
+    // what a process said of its own end
+    let mut last = None;
     move |heard| {
         let (line, event) = match heard {
             Heard::Event(event) => (reporter.line(&event), event),
             Heard::Gone => {
-                let line =
-                    "egress: the processes that carry the server's network have ended; it reaches nothing from here on";
-                (Some(line.to_owned()), Event::Failed("the processes of egress have ended".to_owned()))
+                let why = last.take().map(|why: String| format!(" (`{}`)", quoted(&why))).unwrap_or_default();
+                let gone = "the processes that carry the server's network have ended";
+                (Some(format!("egress: {gone}{why}; it reaches nothing from here on")), Event::Failed(gone.to_owned()))
             }
         };
+        if let Event::Failed(why) = &event {
+            last = Some(why.clone());
+        }
         if let Some(Err(error)) = log.as_mut().map(|log| log.write(&event, Instant::now())) {
             log = None;
             say(&format!("egress: the log cannot be written and ends here: {error}"));
@@ -140,13 +146,15 @@ mod tests {
         let mut lines = Vec::new();
         let reporter = Reporter::new(Rules::new(vec![]).unwrap());
         let mut sink = tell(reporter, Some(open(&path)), "notes".to_owned(), |line| lines.push(line.to_owned()));
-        for heard in [Heard::Event(refused("a.test")), Heard::Event(refused("a.test")), Heard::Gone] {
+        let failed = || Heard::Event(Event::Failed("\x1b`broken".to_owned()));
+        for heard in [Heard::Event(refused("a.test")), Heard::Event(refused("a.test")), failed(), Heard::Gone] {
             sink(heard);
         }
         drop(sink);
-        assert!(lines.len() == 2 && lines[0].contains("`a.test`") && lines[1].contains("have ended"), "{lines:?}");
+        assert!(lines.len() == 2 && lines[0].contains("`a.test`"), "{lines:?}");
+        assert!(lines[1].contains("have ended (`\\u{1b}'broken`); it reaches nothing"), "{lines:?}");
         let events: Vec<Value> = records(&path).iter().map(|event| event["event"].clone()).collect();
-        assert_eq!(events, [Value::Null, "name".into(), "name".into(), "failed".into()]);
+        assert_eq!(events, [Value::Null, "name".into(), "name".into(), "failed".into(), "failed".into()]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ mod shared;
 mod side;
 mod slab;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use super::listeners::{Kind, Listener};

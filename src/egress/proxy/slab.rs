@@ -93,14 +93,18 @@ mod tests {
         let (first, second) = (slab.insert("first"), slab.insert("second"));
         assert_eq!((slab.len(), slab.keys()), (2, vec![first, second]));
         assert_eq!(slab.remove(first), Some("first"));
-        assert_eq!((slab.remove(first), slab.get_mut(first), slab.key(first.index)), (None, None, None));
+        assert_eq!((slab.remove(first), slab.key(first.index)), (None, None));
+        assert_eq!(slab.get_mut(first), None);
         let next = slab.next_key();
         let third = slab.insert("third");
         assert_eq!((next, slab.next_key().index), (third, 2));
         assert_eq!(third.index, first.index);
-        assert_eq!((slab.get_mut(first), slab.remove(first)), (None, None));
-        assert_eq!((slab.get_mut(third), slab.key(third.index)), (Some(&mut "third"), Some(third)));
-        assert_eq!((slab.len(), slab.get_mut(Key { index: 9, generation: 0 })), (2, None));
+        assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.remove(first), None);
+        assert_eq!(slab.get_mut(third), Some(&mut "third"));
+        assert_eq!(slab.key(third.index), Some(third));
+        assert_eq!(slab.get_mut(Key { index: 9, generation: 0 }), None);
+        assert_eq!(slab.len(), 2);
         assert_eq!(slab.remove(third).zip(slab.remove(second)), Some(("third", "second")));
         assert_eq!((slab.len(), slab.keys()), (0, vec![]));
     }

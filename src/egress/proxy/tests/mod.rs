@@ -1,0 +1,10 @@
+//! The whole proxy on real sockets of the loopback, with a broker and a launcher that the tests play.
+
+mod attacks;
+mod bytes;
+mod ends;
+mod hearing;
+mod limits;
+mod questions;
+mod racing;
+mod world;
