@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(of("8.8.8.0", 24), [Public]);
         assert_eq!(of("fd00::", 8), [Private, Metadata]);
         assert_eq!(of("2002::", 16), [Special]);
-        assert_eq!(of("2001::", 16), [Special, Public]);
+        assert_eq!(of("2001::", 16), [Special, Public, Private]);
         assert_eq!(of("0.0.0.0", 0).len(), 7);
     }
 

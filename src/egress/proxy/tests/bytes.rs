@@ -3,9 +3,10 @@
 use super::world::*;
 use crate::egress::Reason;
 use proptest::prelude::*;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 /// Bytes of which no two stretches are alike.
 fn pattern(length: usize, seed: u64) -> Vec<u8> {
@@ -110,22 +111,10 @@ fn what_was_said_before_the_server_is_there_is_kept() {
 fn a_slow_reader_slows_the_sender_and_holds_little() {
     let world = World::new(LIMITS);
     let (client, server) = world.joined(&[]);
-    for (mut from, to) in [(&client, &server), (&server, &client)] {
-        // so much goes into the buffers of four sockets, and what the proxy holds; it is finite
-        from.set_nonblocking(true).unwrap();
-        let (block, mut sent) = (pattern(64 << 10, 7), 0);
-        let mut full = 0;
-        while full < 3 {
-            match from.write(&block[sent % block.len()..]) {
-                Ok(count) => (sent, full) = (sent + count, 0),
-                Err(error) => {
-                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                    full += 1;
-                    thread::sleep(std::time::Duration::from_millis(20));
-                }
-            }
-        }
-        from.set_nonblocking(false).unwrap();
+    for (from, to) in [(&client, &server), (&server, &client)] {
+        // so much goes into the buffers of four sockets, and what the proxy holds
+        let block = pattern(64 << 10, 7);
+        let sent = fill(from, &block);
         assert!(sent < 200 << 20);
         finish(from);
         let (mut at, mut room, mut to) = (0, vec![0; 100_000], to);
@@ -167,8 +156,8 @@ fn a_reset_is_passed_on_though_the_other_side_takes_nothing() {
     let world = World::new(LIMITS);
     for client_breaks in [true, false] {
         let (client, server) = world.joined(&[]);
-        let (mut from, to) = if client_breaks { (client, server) } else { (server, client) };
-        fill(&mut from);
+        let (from, to) = if client_breaks { (client, server) } else { (server, client) };
+        fill(&from, &[7; 65536]);
         reset(from);
         assert_eq!(world.record().sum().0, Some(Reason::Broken));
         assert_eq!(broken(&to), Some(libc::ECONNRESET));
@@ -180,30 +169,30 @@ fn an_answer_before_a_reset_is_delivered() {
     let world = World::new(LIMITS);
     let (mut client, mut server) = world.joined(&[]);
     // a server that answers a large request with an error without reading it all
-    fill(&mut client);
+    fill(&client, &[7; 65536]);
     server.write_all(b"413").unwrap();
     drop(server);
     let mut room = [0; 3];
-    client.set_nonblocking(false).unwrap();
     client.read_exact(&mut room).unwrap();
     assert_eq!(&room, b"413");
     assert_eq!(broken(&client), Some(libc::ECONNRESET));
     assert_eq!(world.record().sum().0, Some(Reason::Broken));
 }
 
-/// Writes until nothing more is taken for a while.
-fn fill(stream: &mut TcpStream) {
-    stream.set_nonblocking(true).unwrap();
-    let mut full = 0;
-    while full < 3 {
-        match stream.write(&[7; 65536]) {
-            Ok(_) => full = 0,
-            Err(_) => {
-                full += 1;
-                thread::sleep(std::time::Duration::from_millis(20));
-            }
+/// Writes until nothing more is taken, over and over from `block`. Gives how much was.
+fn fill(mut stream: &TcpStream, block: &[u8]) -> usize {
+    let patience = stream.write_timeout().unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut sent = 0;
+    let full = loop {
+        match stream.write(&block[sent % block.len()..]) {
+            Ok(count) => sent += count,
+            Err(error) => break error,
         }
-    }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    stream.set_write_timeout(patience).unwrap();
+    sent
 }
 
 proptest! {
@@ -233,7 +222,7 @@ proptest! {
                     for (length, pause) in pieces {
                         let (now, later) = rest.split_at(*length);
                         from.write_all(now).unwrap();
-                        thread::sleep(std::time::Duration::from_micros(u64::from(*pause) * 300));
+                        thread::sleep(Duration::from_micros(u64::from(*pause) * 300));
                         rest = later;
                     }
                     finish(from);

@@ -32,7 +32,7 @@ impl World {
     /// A proxy that listens on one port.
     pub(super) fn new(limits: Limits) -> World {
         let (listener, place) = listener();
-        World::with(vec![source(listener, Kind::Tcp(place.port()))], place, limits)
+        World::with(vec![Listener { kind: Kind::Tcp(place.port()), fd: listener.into() }], place, limits)
     }
 
     pub(super) fn with(listeners: Vec<Listener>, place: SocketAddr, limits: Limits) -> World {
@@ -183,17 +183,11 @@ pub(super) fn send(broker: BorrowedFd<'_>, reply: &Reply, socket: Option<Borrowe
     let _gone = message::send(broker, &bytes, &sockets, true);
 }
 
-/// A listener as the proxy is given it.
-pub(super) fn source(listener: TcpListener, kind: Kind) -> Listener {
-    listener.set_nonblocking(true).unwrap();
-    Listener { kind, fd: listener.into() }
-}
-
 /// A listener on the loopback, and its address.
 pub(super) fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
+    let listener = TcpListener::from(socket::tcp_listener(0, false).unwrap());
+    let port = listener.local_addr().unwrap().port();
+    (listener, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// A connection that a test hangs on no longer than it may.
@@ -258,7 +252,7 @@ pub(super) fn udp_source() -> (Listener, SocketAddr) {
 /// The same over TCP.
 pub(super) fn tcp_source() -> (Listener, SocketAddr) {
     let (listener, address) = listener();
-    (source(listener, Kind::DnsTcp), address)
+    (Listener { kind: Kind::DnsTcp, fd: listener.into() }, address)
 }
 
 /// A ClientHello of TLS 1.2 for this name, or for none, as the standard has it.
