@@ -7,7 +7,7 @@ use crate::sys::close;
 use serde_json::{Value, json};
 
 pub(crate) const ATTACKS: &[(&str, Attack)] =
-    &[("flood", flood), ("half-open", half_open), ("bulk", bulk), ("hold", hold)];
+    &[("flood", flood), ("half-open", half_open), ("bulk", bulk), ("hold", hold), ("come-and-go", come_and_go)];
 
 /// As many descriptors as there may be.
 fn raise_limit() {
@@ -129,6 +129,19 @@ fn bulk(params: &Params, report: &mut Report) {
         }
     });
     report.answer("bulk", whole);
+}
+
+/// Opens and closes `count` connections to `target`, and asks for a name as often; then dials `after`.
+fn come_and_go(params: &Params, report: &mut Report) {
+    let all = params.json();
+    let count = params.num("count", 1000);
+    for at in 0..count {
+        let _ = open(&all["target"]).map(close);
+        let _ = crate::egress::look_up(format!("n{at}.{}", params.text("below")).as_bytes());
+    }
+    report.answer("done", Ok(json!(count)));
+    let answer = open(&all["after"]).and_then(|fd| read(fd).inspect(|_| close(fd)));
+    report.answer("after", answer.map(|bytes| json!(bytes.len())));
 }
 
 /// Opens a connection and waits for its end, whatever it is.

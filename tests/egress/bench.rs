@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BENCHES: &[(&str, usize)] = &[("resolve", 200), ("connect", 500), ("exchange", 2000)];
 /// Bytes that are sent, and that come back.
 const BULK: u64 = 256 << 20;
+/// Measures, or in a test only does.
+type Run = Box<dyn FnOnce(&Stage, bool) -> Result<Option<Measurement>, String> + Send>;
 /// One at a time, whatever the number of threads.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -65,7 +67,7 @@ fn measured(mut times: Vec<u64>) -> Option<Measurement> {
 
 pub fn trials(suite: &mut Suite) {
     let Some(stage) = suite.stage.as_ref().ok().filter(|_| suite.jails()).cloned() else { return };
-    let mut add = |name: String, run: Box<dyn FnOnce(&Stage, bool) -> Result<Option<Measurement>, String> + Send>| {
+    let mut add = |name: String, run: Run| {
         let stage: Arc<Stage> = stage.clone();
         suite.trials.push(Trial::bench(format!("{}::bench-{name}", suite.prefix), move |test| {
             let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,8 +3,11 @@
 
 use crate::addresses::{CLOSED, RESET};
 use crate::case::Suite;
+use crate::clients::End;
 use crate::dns::Script;
 use crate::features::Feature;
+use crate::hello;
+use crate::internet::Behaviour;
 use crate::support::expect::Want::{self, Fails, Works};
 use crate::support::expect::{Rule, check};
 use crate::world::{Grants, Stage};
@@ -132,6 +135,40 @@ fn option(stage: &Stage) -> Result<(), String> {
     Attempts::default().host(&name, 7000, Works).host(&other, 7000, NO_NAME).make(stage, &grants)
 }
 
+/// More addresses than an answer by UDP holds; and a name in capitals, for a resolver that compares what comes back.
+fn long_answers(stage: &Stage) -> Result<(), String> {
+    let world = &stage.world;
+    let name = world.name("many");
+    let addresses = (0..60).flat_map(|_| [world.v4(), world.v6()]).collect();
+    world.dns.set(&name, Script::Addresses(addresses));
+    let mut session = stage.jailed(&Grants::of(&[format!("{name}:80")]))?;
+    for host in [name.clone(), name.to_ascii_uppercase()] {
+        for how in ["std", "own"] {
+            let outcome = session.run(&[&stage.program("dialler"), how, &host, "80"], &[])?;
+            End(&["exit 0"], &["hello from"]).check(&format!("{how} {host}"), &outcome)?;
+        }
+    }
+    let labels: Vec<&str> = name.split('.').collect();
+    let ask = |transport: &str| json!({ "name": transport, "labels": labels, "kind": 28, "transport": transport });
+    let attack = json!({ "attack": "ask", "questions": [ask("udp"), ask("tcp")] });
+    let answer = session.attack(&stage.program("attacker"), &attack)?;
+    check(&answer, &[Rule("udp", Fails(&["TRUNCATED"])), Rule("tcp", Works)])
+}
+
+/// What is said and ended at once, before there is a connection behind the jail's, arrives; and what nobody listens for on
+/// the other side is reset.
+fn early_end(stage: &Stage) -> Result<(), String> {
+    let name = stage.world.name("api");
+    let address = serve(stage, &name);
+    stage.world.servers.behave(address, Behaviour::Echo);
+    let mut attempts = Attempts::default().host(&name, 7000, Works).host(&name, 80, Works).host(&name, 443, Works);
+    attempts = attempts.host(&name, 9998, Fails(RESET));
+    attempts.targets.iter_mut().for_each(|target| target["end"] = true.into());
+    attempts.targets[1]["say"] = format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n").into();
+    attempts.targets[2]["say_hex"] = hello::hex(&hello::for_name(&name)).into();
+    attempts.make(stage, &Grants::of(&[format!("{name}:80,443,7000,9998")]))
+}
+
 /// The server on the other side speaks first.
 fn banner(stage: &Stage) -> Result<(), String> {
     let name = stage.world.name("git");
@@ -226,6 +263,8 @@ pub fn trials(suite: &mut Suite) {
     suite.jailed("grant-name-of-the-hosts-file", &[], hosts_file);
     suite.jailed("grant-by-option", &[], option);
     suite.jailed("grant-server-speaks-first", &[], banner);
+    suite.jailed("grant-long-answers", &[Feature::Ipv6], long_answers);
+    suite.jailed("grant-early-end", &[], early_end);
     suite.bare("grant-other-address-of-a-name::control", &[Feature::Ipv6], dead_addresses);
     suite.jailed("grant-other-address-of-a-name", &[Feature::Ipv6], families);
     suite.jailed("grant-name-that-fails", &[], resolver_errors);

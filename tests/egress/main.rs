@@ -38,6 +38,7 @@ mod addresses;
 mod bench;
 mod capture;
 mod case;
+mod classes;
 mod clients;
 mod dns;
 mod features;
@@ -97,6 +98,7 @@ fn main() {
             names::trials,
             questions::trials,
             addresses::trials,
+            classes::trials,
             first_bytes::trials,
             transports::trials,
             load::trials,

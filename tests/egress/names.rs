@@ -2,11 +2,11 @@
 //! nothing.
 
 use crate::case::{CASE, Case, Phase, Scene, Suite, all_of};
-use crate::dns::{A, AAAA, Script};
+use crate::dns::{A, Script};
 use crate::namespaces::ROUTER_V4;
 use crate::support::expect::Rule;
 use crate::support::expect::Want::{Fails, Works, WorksOr};
-use crate::world::{Grants, PUBLIC_DNS, Stage};
+use crate::world::{Grants, Stage};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 

@@ -17,6 +17,17 @@ require('https').get(process.argv[1], (answer) => answer.pipe(process.stdout)).o
   process.exit(1);
 });";
 
+/// By c-ares, which reads /etc/resolv.conf itself.
+const NODE_CARES: &str = "
+const [host, port] = process.argv.slice(1);
+const fail = (error) => { console.log(`error ${error.code}: ${error.message}`); process.exit(1); };
+const get = (address) => {
+  const options = { host: address, port, headers: { host } };
+  require('http').get(options, (answer) => answer.pipe(process.stdout)).on('error', fail);
+};
+if (require('net').isIP(host)) get(host);
+else require('dns').promises.resolve4(host).then(([address]) => get(address), fail);";
+
 const PYTHON_URLLIB: &str = "
 import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1]).read().decode())";
@@ -156,6 +167,13 @@ pub const CLIENTS: &[Client] = &[
             let words = [&shown(features::node()), "-e", NODE_HTTPS, &url("https", host, port)];
             line(&words, &trusting(stage, "NODE_EXTRA_CA_CERTS"))
         },
+        ..NODE
+    },
+    Client {
+        name: "node-c-ares",
+        service: |_| Ok(()),
+        ports: HTTP,
+        line: |_, host, port| line(&[&shown(features::node()), "-e", NODE_CARES, host, &port.to_string()], &[]),
         ..NODE
     },
     Client {

@@ -2,7 +2,7 @@
 //! and what is no question does no harm.
 
 use crate::case::{CASE, Case, Phase, Scene, Suite, all_of};
-use crate::dns::{A, AAAA, Script};
+use crate::dns::{A, AAAA};
 use crate::names::{NO_NAME, PORT, grant, question, served};
 use crate::namespaces::ROUTER_V4;
 use crate::support::expect::Rule;

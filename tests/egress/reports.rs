@@ -132,6 +132,40 @@ fn log(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// A server that is refused without end fills neither the log nor the terminal, and what was left out is counted.
+fn flood(stage: &Stage) -> Result<(), String> {
+    const TIMES: u64 = 3000;
+    let doings = Doings::new(stage);
+    let path = stage.own("run").join(format!("egress-{}.jsonl", stage.world.unique()));
+    let mut grants = Grants::of(&[format!("{}:7000", doings.granted)]);
+    grants.options = vec!["--egress-log".into(), path.display().to_string()];
+    let mut session = stage.jailed(&grants)?;
+    let attack = json!({
+        "attack": "come-and-go", "count": TIMES, "below": doings.other,
+        "target": { "to": format!("{}:7000", doings.bare) }, "after": { "host": doings.granted, "port": 7000 },
+    });
+    let answer = session.attack(&stage.program("attacker"), &attack)?;
+    check(&answer, &[Rule("*", Want::Works)]).map_err(|why| format!("{why}; stderr:\n{}", session.server.stderr()))?;
+    session.server.close();
+    let said = session.server.stderr_at_the_end();
+    let records = records(&path)?;
+    let refused = |event: &str| {
+        let of = |record: &&Value| record["event"] == event && record["verdict"] == "refuse";
+        records.iter().filter(of).count() as u64
+    };
+    let lost: u64 = records.iter().filter_map(|record| record["count"].as_u64()).sum();
+    let told = [refused("name"), refused("connection")];
+    let lines = said.lines().filter(|line| line.contains("egress:")).count();
+    let allowed = records
+        .iter()
+        .any(|record| has(record, &json!({ "event": "connection", "verdict": "allow", "name": doings.granted })));
+    match told.iter().sum::<u64>() + lost {
+        // a name that does not exist is asked for twice, once for each family
+        all if (2 * TIMES..=3 * TIMES + 10).contains(&all) && lost > 0 && lines < 100 && allowed => Ok(()),
+        all => Err(format!("told {told:?}, lost {lost}, in all {all}; {lines} lines on stderr; allowed: {allowed}")),
+    }
+}
+
 fn finish(mut command: std::process::Command) -> Result<Output, String> {
     command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))
 }
@@ -219,6 +253,7 @@ fn tier_b(stage: &Stage) -> Result<(), String> {
 pub fn trials(suite: &mut Suite) {
     suite.jailed("report-stderr", &[], stderr);
     suite.jailed("report-log", &[], log);
+    suite.jailed("report-flood", &[], flood);
     suite.jailed("report-explain", &[], explain);
     suite.jailed("report-tier-b", &[], tier_b);
     suite.jailed("report-approve-and-check", &[], approve);

@@ -171,7 +171,8 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         for child in self.children.get_mut().unwrap() {
-            let _gone = child.kill();
+            // asked for, so that PostgreSQL waits for its own children; with its starter it would be killed all the same
+            unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
             let _gone = child.wait();
         }
     }
