@@ -8,9 +8,8 @@ use crate::sys::netlink::Netlink;
 use crate::sys::own_network::{cover, in_own_network, open_now, own_mounts};
 use crate::sys::resolve::{ResolveError, resolve};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixListener;
 use std::thread;
 
 fn errno<T>(result: io::Result<T>) -> Option<i32> {
@@ -178,7 +177,8 @@ fn the_broker_resolves_by_files_and_over_udp_and_tcp_on_threads() {
         };
         assert_eq!(sorted(c"by-file.test").unwrap(), ["198.51.100.9"]);
         assert_eq!(sorted(c"small.test").unwrap(), ["192.0.2.5", "2001:db8::5"]);
-        assert_eq!(sorted(c"large.test").unwrap().len(), 200, "what does not fit a datagram comes over TCP");
+        // 30 fit into a datagram; musl takes no more than 48
+        assert!(sorted(c"large.test").unwrap().len() >= 48, "what does not fit a datagram comes over TCP");
         assert_eq!(sorted(c"absent.test").unwrap_err(), ResolveError::NoName);
     });
 }
@@ -213,6 +213,8 @@ fn the_broker_reads_what_has_been_replaced() {
 #[test]
 fn the_broker_loads_modules_that_ask_daemons() {
     use crate::sys::own_network::load;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
     in_own_network("jail::border::tests::the_broker_loads_modules_that_ask_daemons", || {
         die_with_parent();
         own_mounts();
@@ -267,7 +269,8 @@ fn the_broker_connects_to_granted_ports_alone() {
         assert_eq!(errno(std::fs::remove_file(&secret)), Some(libc::ENOSYS));
         assert_eq!(errno(std::fs::rename(&secret, directory.path().join("b"))), Some(libc::ENOSYS));
         assert!(std::process::Command::new("/bin/true").status().is_err());
-        assert_eq!(errno(process::fork().map(drop)), Some(libc::EPERM));
+        // by clone(2) or by fork(2), as the C library does it
+        assert!([Some(libc::EPERM), Some(libc::ENOSYS)].contains(&errno(process::fork().map(drop))));
         assert_eq!(errno(process::signal(process::parent(), 0)), Some(libc::ENOSYS));
         assert_eq!(errno(process::unshare(libc::CLONE_NEWUSER)), Some(libc::ENOSYS));
         assert_eq!(errno(attempt::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)), Some(libc::EAFNOSUPPORT));
