@@ -73,7 +73,14 @@ fn bare(stage: &Stage, phase: Phase) -> Result<Scene, String> {
     let world = &stage.world;
     let port = stage.port(phase);
     let (v4, v6, mapped) = (world.v4(), world.v6(), world.v4());
+    let IpAddr::V4(octets) = v4 else { return Err("not of IPv4".into()) };
+    let [a, b, c, d] = octets.octets();
+    let number = u32::from(octets);
     let targets = vec![
+        host("as a number", &number.to_string(), port),
+        host("as a number in hexadecimal", &format!("{number:#x}"), port),
+        host("in three parts", &format!("{a}.{b}.{}", u16::from_be_bytes([c, d])), port),
+        host("in octal", &format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"), port),
         to("v4", &format!("{v4}:{port}")),
         to("v6", &format!("[{v6}]:{port}")),
         to("v6 with a scope", &format!("[{v6}%1]:{port}")),
