@@ -5,6 +5,7 @@
 //!    │ meanwhile:                   │ mount, network, ipc, uts, cgroup namespaces
 //!    │ config, command, plan        ├─fork─► root, limits, no capabilities, Landlock, seccomp, proof, exec
 //!    ├── spec ──────────────────────┼──────►   = the server
+//!    │        egress ◄── listeners ─┼───────   (under egress: it is executed once that stands)
 //!    │ ◄─────────── report (CLOEXEC)┼───────
 //!    └── control socket ◄──────────►└ reaper (pid 1): confined as well, waits, ends everything
 //! ```
