@@ -21,6 +21,11 @@ fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(word) if word == mcpjail::demo::SERVER => return served(mcpjail::demo::serve()),
         Some(word) if word == mcpjail::demo::server::IDLE => return served(mcpjail::demo::server::idle()),
+        // what `doctor` starts in a jail to try the network
+        Some(word) if word == mcpjail::egress::trial::PROGRAM => {
+            let port = std::env::args().nth(2).and_then(|port| port.parse().ok()).unwrap_or(0);
+            return served(mcpjail::egress::trial::program(port, &mut std::io::stdout()));
+        }
         _ => {}
     }
     mcpjail::cli::main()

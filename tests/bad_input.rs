@@ -294,6 +294,43 @@ fn a_lock_within_the_servers_reach_is_refused() {
 }
 
 #[test]
+fn a_log_is_a_file_that_the_server_cannot_write() {
+    let home = Home::new();
+    fs::create_dir_all(home.path("project/logs")).unwrap();
+    std::os::unix::fs::symlink(home.path("elsewhere"), home.path("link")).unwrap();
+    let _socket = UnixListener::bind(home.path("socket")).unwrap();
+    for verb in ["run", "approve", "check"] {
+        let yes: &[&str] = if verb == "approve" { &["--yes"] } else { &[] };
+        let with = |log: &str, more: &[&str]| {
+            let args = [&[verb, "--write", "project", "--egress-log", log], yes, more, &["--", "true"]].concat();
+            let output = finish(home.mcpjail().args(&args));
+            // a check has what went wrong in its report
+            Output { stderr: [output.stderr.clone(), output.stdout.clone()].concat(), ..output }
+        };
+        let wrong = |log: &str, says: &[&str]| {
+            let output = with(log, &[]);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{verb} {log}: {text}");
+            for word in [&["egress-log", log], says].concat() {
+                assert!(text.contains(word), "{verb} {log}: no `{word}` in: {text}");
+            }
+        };
+        wrong("project/log", &["which the server may write", "--write", "outside of"]);
+        wrong("project/logs/none/yet", &["which the server may write"]);
+        wrong("none/log", &["make its directory first"]);
+        wrong("link", &["is a symbolic link"]);
+        wrong("socket", &["is a socket"]);
+        wrong("project", &["which the server may write"]);
+        // kept from the server: whatever else goes wrong, this does not
+        let output = with("project/logs/fine", &["--deny-write", "project/logs"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!text.contains("[egress-log]") && !text.contains("`project/logs"), "{text}");
+        assert!(home.path("project/logs/fine").is_file());
+    }
+    assert!(!home.path("elsewhere").exists() && !home.path("project/log").exists());
+}
+
+#[test]
 fn the_gates_settings_are_explained_with_their_lines() {
     let home = Home::new();
     let profile = home.profile("version = 1\n[gate]\ndrift = \"quarantine\"\ntimeout = \"2s\"\n");

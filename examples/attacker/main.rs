@@ -38,10 +38,14 @@ mod sys;
 
 mod bombs;
 mod chain;
+mod clock;
+mod crowd;
 mod devices;
+mod egress;
 mod files;
 mod harmless;
 mod isolation;
+mod listeners;
 mod mounts;
 mod network;
 mod privilege;
@@ -70,6 +74,10 @@ const GROUPS: &[&[(&str, Attack)]] = &[
     chain::ATTACKS,
     sockets::ATTACKS,
     network::ATTACKS,
+    egress::ATTACKS,
+    listeners::ATTACKS,
+    crowd::ATTACKS,
+    clock::ATTACKS,
     bombs::ATTACKS,
     harmless::ATTACKS,
 ];

@@ -65,7 +65,7 @@ pub(crate) fn join(dir: &CString, name: &str) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
@@ -107,6 +107,15 @@ impl Report {
         self.line(&match outcome {
             Ok(detail) => json!({ "step": step, "ok": true, "errno": null, "detail": detail }),
             Err(errno) => json!({ "step": step, "ok": false, "errno": name_of(errno), "detail": null }),
+        });
+    }
+
+    /// A step whose error is no errno: a resolver's code, or an end without an answer.
+    pub(crate) fn answer(&mut self, name: impl std::fmt::Display, outcome: Result<Value, String>) {
+        let step = format!("{}{name}", self.prefix);
+        self.line(&match outcome {
+            Ok(detail) => json!({ "step": step, "ok": true, "errno": null, "detail": detail }),
+            Err(error) => json!({ "step": step, "ok": false, "errno": error, "detail": null }),
         });
     }
 

@@ -99,8 +99,11 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
             error.failed
         })
     };
-    let first = walked(walk(&args.target, &PLAIN, &note))?;
-    let second = walked(walk_otherwise(&args.target))?;
+    let log = args.log.egress_log.as_deref();
+    let first = walked(walk(&args.target, log, &PLAIN, &note))?;
+    let second = walked(walk_otherwise(&args.target, log))?;
+    let wanted = first.egress.iter().chain(second.egress.iter().filter(|line| !first.egress.contains(line)));
+    wanted.for_each(|line| note(line));
     let terms = first.terms;
     first.surveyed.notes.iter().for_each(|remark| note(remark));
     let found =

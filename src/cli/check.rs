@@ -51,8 +51,7 @@ impl Diagnose for CheckError {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failed> {
-    let servers: Vec<Checked> =
-        targets(args)?.iter().map(|target| one(target, args.accept_findings)).collect::<Result<_, _>>()?;
+    let servers: Vec<Checked> = targets(args)?.iter().map(|target| one(target, args)).collect::<Result<_, _>>()?;
     let cwd = facts::working_directory()?;
     print(&report::render(args.format, &servers, &cwd))?;
     Ok(ExitCode::from(report::worst(&servers) as u8))
@@ -86,18 +85,18 @@ fn targets(args: &CheckArgs) -> Result<Vec<TargetArgs>, Failed> {
 }
 
 /// Checks one server. Only what keeps this process from going on is an error; whatever is wrong with the server is told.
-fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
+fn one(target: &TargetArgs, args: &CheckArgs) -> Result<Checked, Failed> {
     let said = RefCell::new(Vec::new());
-    let walked = walk(target, &PLAIN, &|line| said.borrow_mut().push(line.to_owned()));
+    let walked = walk(target, args.log.egress_log.as_deref(), &PLAIN, &|line| said.borrow_mut().push(line.to_owned()));
     // how well the jail holds is `run`'s to say; here it matters where something failed
     let mut notes = Vec::new();
-    let server = called(target);
+    let server = target.called();
     let lock;
     let result = match walked {
         Ok(walked) => {
             lock = Some(walked.terms.lock.value.clone());
-            notes.extend(walked.surveyed.notes.iter().cloned());
-            compared(&walked, accept)
+            notes.extend(walked.surveyed.notes.iter().chain(&walked.egress).cloned());
+            compared(&walked, args.accept_findings)
         }
         Err(error) => {
             notes.extend(said.into_inner());
@@ -116,14 +115,6 @@ fn one(target: &TargetArgs, accept: bool) -> Result<Checked, Failed> {
             failure(server, lock, &failed, notes)
         }
     })
-}
-
-/// What the server is called in a report.
-fn called(target: &TargetArgs) -> String {
-    match &target.name {
-        Some(name) => name.clone(),
-        None => target.command.iter().map(|word| super::shell_word(word)).collect::<Vec<_>>().join(" "),
-    }
 }
 
 /// Where the lock is looked for, where the server never got so far.
@@ -156,7 +147,7 @@ fn failure(server: String, lock: PathBuf, failed: &Failed, notes: Vec<String>) -
 }
 
 fn compared(walked: &Walked, accept: bool) -> Result<Checked, Failed> {
-    let Walked { surveyed, terms } = walked;
+    let Walked { surveyed, terms, egress: _ } = walked;
     let catalog = &surveyed.catalog;
     let path = &terms.lock.value;
     let approved = match load(path)? {

@@ -35,6 +35,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
       that no server can fill the memory before it is known.",
     ),
     (
+        "egress-log",
+        "The file of `--egress-log` cannot be opened, is something else than a file, or lies where the server may write: \
+      it could strike out what it did.",
+    ),
+    (
         "egress-needs-tier-a",
         "The profile grants connections, and this run has no network namespace. Without one the kernel has no \
       place where every other connection ends, and nothing could hold the server to names: Landlock knows ports, not \

@@ -1,16 +1,20 @@
 //! `mcpjail doctor`: what this machine can enforce, found out by doing it, and what to do about the rest.
 
-use super::output::{DIM, Failed, GREEN, RED, YELLOW, print, styled};
-use super::{DoctorArgs, TargetArgs, own_executable, prepare};
+use super::output::{DIM, Failed, GREEN, IoFailed, RED, YELLOW, print, styled};
+use super::{DoctorArgs, TargetArgs, launch, own_executable, prepare};
 use crate::config::Tier;
+use crate::diagnose::Exit;
+use crate::egress::trial::{PROGRAM, Trial};
 use crate::facts::{self, private_directory};
-use crate::jail::{self, JailError, LayerReport, Status, Stdio};
+use crate::jail::{self, JailError, LayerReport, Running, Status, Stdio};
 use crate::relay::{ServerExit, ServerProcess};
 use crate::sys::fd;
 use serde_json::json;
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 /// One line of the answer.
@@ -46,6 +50,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failed> {
     });
     if let Some(report) = full.as_ref().ok().or(partial.as_ref().ok()) {
         findings.extend(report.iter().map(layer));
+    }
+    if full.is_ok() {
+        findings.push(egress());
     }
     findings.push(cgroup());
     let code = if tier == Some(Tier::A) { ExitCode::SUCCESS } else { ExitCode::from(1) };
@@ -105,18 +112,69 @@ fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
         }
         Err(failed) => return Err(failed),
     };
-    let pipe = || fd::pipe().map_err(|source| super::output::IoFailed { what: "make a pipe", source });
-    let ((stdin, _keep), (_out, stdout), (_err, stderr)) = (pipe()?, pipe()?, pipe()?);
-    let started = jail::start(tier, Stdio { stdin, stdout, stderr }).and_then(|nascent| nascent.finish(&plan, None));
-    Ok(started.and_then(|mut running| {
-        let vanished = |text: String| Err(JailError::Vanished(text));
-        match running.wait() {
-            Ok(ServerExit::Code(0)) => Ok(running.report.clone()),
-            Ok(ServerExit::Code(code)) => vanished(format!("the trial program exited with {code}")),
-            Ok(ServerExit::Signal(signal)) => vanished(format!("the trial program died of signal {signal}")),
-            Err(error) => vanished(error.to_string()),
-        }
-    }))
+    let Pipes { stdio, .. } = pipes()?;
+    let started = jail::start(tier, stdio).and_then(|nascent| nascent.finish(&plan, None));
+    Ok(started.and_then(|mut running| ended_well(&mut running).map(|()| running.report.clone())))
+}
+
+/// The ends of a trial program's standard streams: its own, and ours.
+struct Pipes {
+    stdio: Stdio,
+    _stdin: OwnedFd,
+    stdout: OwnedFd,
+    _stderr: OwnedFd,
+}
+
+fn pipes() -> Result<Pipes, Failed> {
+    let pipe = || fd::pipe().map_err(|source| IoFailed { what: "make a pipe", source });
+    let ((stdin, _stdin), (stdout, out), (_stderr, stderr)) = (pipe()?, pipe()?, pipe()?);
+    Ok(Pipes { stdio: Stdio { stdin, stdout: out, stderr }, _stdin, stdout, _stderr })
+}
+
+fn ended_well(running: &mut Running) -> Result<(), JailError> {
+    let vanished = |text: String| Err(JailError::Vanished(text));
+    match running.wait() {
+        Ok(ServerExit::Code(0)) => Ok(()),
+        Ok(ServerExit::Code(code)) => vanished(format!("the trial program exited with {code}")),
+        Ok(ServerExit::Signal(signal)) => vanished(format!("the trial program died of signal {signal}")),
+        Err(error) => vanished(error.to_string()),
+    }
+}
+
+/// Whether connections by name can be had: makes one, out of a jail to this machine's own loopback.
+fn egress() -> Finding {
+    match try_egress() {
+        Ok(()) => finding("egress", Some(true), "a connection was made out of a jail, to what it was granted", None),
+        Err(failed) if failed.exit() == Exit::Usage => finding(
+            "egress",
+            None,
+            failed.one_line(),
+            Some("the administrator's policy decides what is granted".into()),
+        ),
+        Err(failed) => finding("egress", Some(false), failed.one_line(), None),
+    }
+}
+
+fn try_egress() -> Result<(), Failed> {
+    let failed = |what| move |source| Failed::from(IoFailed { what, source });
+    let trial = Trial::new().map_err(failed("listen on this machine's loopback"))?;
+    let port = trial.port().map_err(failed("listen on this machine's loopback"))?;
+    let command: Vec<OsString> = vec![own_executable()?.into(), PROGRAM.into(), port.to_string().into()];
+    let mut target = TargetArgs::of_command(command);
+    target.grants.net.push(format!("localhost:{port}"));
+    let plan = prepare::Prepared::new(&target, false)?.plan(Tier::A, None)?;
+    let Pipes { stdio, stdout, _stdin, _stderr } = pipes()?;
+    let nascent = jail::start(Tier::A, stdio)?;
+    let (mut running, _egress) = launch::jail(nascent, &plan, None)?;
+    let words = format!("{}-{port}", std::process::id());
+    trial.serve(words.as_bytes()).map_err(failed("connect out of a jail"))?;
+    ended_well(&mut running)?;
+    let mut heard = String::new();
+    File::from(stdout).read_to_string(&mut heard).map_err(failed("read what a jailed program heard"))?;
+    match heard == words {
+        true => Ok(()),
+        false => Err(JailError::Vanished(format!("the trial program heard `{heard}`")).into()),
+    }
 }
 
 fn chain(error: &JailError) -> String {

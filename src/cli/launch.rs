@@ -1,21 +1,27 @@
 //! From arguments to a server that runs in its jail, for every subcommand that starts one.
 
+use super::egress::{Connected, open_log};
 use super::output::{Failed, IoFailed};
 use super::prepare::{Called, Prepared};
 use super::{TargetArgs, gate};
 use crate::catalog::{Approved, Identity};
 use crate::config::{GateGrants, Sourced, Tier};
+use crate::egress::{self, Supervisor};
 use crate::facts::{PrivateDirectory, private_directory};
-use crate::jail::{self, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
+use crate::jail::{self, Companion, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
+use crate::plan::{Egress, Plan};
 use crate::sys::fd;
 use crate::sys::signal::SignalFd;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A running server and our ends of its pipes.
 pub(super) struct Jailed {
     pub(super) running: Running,
     pub(super) streams: Streams,
+    /// The server's connections to the outside, where it may have any.
+    pub(super) egress: Option<Connected>,
     /// The limit, for people.
     pub(super) memory: String,
     /// Tier B's private directory, which goes with this.
@@ -56,6 +62,8 @@ pub(super) struct Launch<'a> {
     pub(super) say: &'a dyn Fn(&str),
     /// Start only what was approved, or is trusted on first use.
     pub(super) gated: bool,
+    /// Where the server's network is written down.
+    pub(super) log: Option<&'a Path>,
 }
 
 impl Launch<'_> {
@@ -70,7 +78,9 @@ impl Launch<'_> {
         let prepared = self.prepare()?;
         self.note(&prepared.hints());
         let least = prepared.least_tier();
-        match nascent.and_then(|(nascent, streams)| self.finish(prepared, first, nascent, streams)) {
+        // before anything is confined, and before the server could
+        let log = self.log.map(|path| open_log(path, &prepared)).transpose()?;
+        match nascent.and_then(|(nascent, streams)| self.finish(prepared, first, nascent, streams, log)) {
             Err(Refused::Jail(error)) if first == Tier::A && least == Tier::B && is_unavailable(&error) => {
                 let why = Failed::from(error).one_line();
                 self.note(&[format!("running in tier B, which the profile accepts: {why}")]);
@@ -78,14 +88,22 @@ impl Launch<'_> {
             other => return Ok(other?),
         }
         let (nascent, streams) = Streams::start(Tier::B)?;
-        Ok(self.finish(self.prepare()?, Tier::B, nascent, streams)?)
+        // no network in tier B, and so nothing to write down
+        Ok(self.finish(self.prepare()?, Tier::B, nascent, streams, None)?)
     }
 
     fn prepare(self) -> Result<Prepared, Failed> {
         Prepared::new(self.target, self.trust_first_use)
     }
 
-    fn finish(self, prepared: Prepared, tier: Tier, nascent: Nascent, streams: Streams) -> Result<Jailed, Refused> {
+    fn finish(
+        self,
+        prepared: Prepared,
+        tier: Tier,
+        nascent: Nascent,
+        streams: Streams,
+        log: Option<File>,
+    ) -> Result<Jailed, Refused> {
         let private = match tier {
             Tier::A => None,
             Tier::B => Some(private_directory().map_err(|error| Refused::Other(error.into()))?),
@@ -102,18 +120,47 @@ impl Launch<'_> {
             Some(reading) => gate::approved(reading, &terms).map_err(Refused::Other)?,
             None => None,
         };
-        let running = nascent.finish(&plan, self.signals).map_err(Refused::Jail)?;
+        let (running, supervisor) = jail(nascent, &plan, self.signals).map_err(Refused::Jail)?;
+        let egress = match (supervisor, &plan.egress) {
+            (Some(supervisor), Egress::Only(egress)) => {
+                Some(Connected { supervisor, rules: egress.granted.clone(), log, server: self.target.called() })
+            }
+            (None, _) | (_, Egress::None) => {
+                if log.is_some() {
+                    self.note(&["the server has no network, so there is nothing for `--egress-log`".to_owned()]);
+                }
+                None
+            }
+        };
         self.note(
             &plan.unenforced.iter().map(|line| format!("not enforced in tier {tier}: {line}")).collect::<Vec<_>>(),
         );
         self.note(&running.report.iter().filter_map(|layer| told(layer, self.verbose)).collect::<Vec<_>>());
         let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-        Ok(Jailed { running, streams, memory, private, absent, terms, approved })
+        Ok(Jailed { running, streams, egress, memory, private, absent, terms, approved })
     }
 
     fn note(self, lines: &[String]) {
         lines.iter().for_each(|line| (self.say)(line));
     }
+}
+
+/// Starts what a plan says: stage 2 builds by it while the processes of egress start, and the server is executed when both
+/// are done.
+pub(super) fn jail(
+    nascent: Nascent,
+    plan: &Plan,
+    signals: Option<&SignalFd>,
+) -> Result<(Running, Option<Supervisor>), JailError> {
+    let mut building = nascent.send(plan)?;
+    let mut egress = match (&plan.egress, building.listeners()) {
+        (Egress::Only(egress), Some(listeners)) => {
+            Some(egress::start(listeners, egress.granted.clone(), egress.limits())?)
+        }
+        (Egress::None, _) | (Egress::Only(_), None) => None,
+    };
+    let running = building.hear(signals, egress.as_mut().map(|egress| egress as &mut dyn Companion))?;
+    Ok((running, egress))
 }
 
 /// What the pipe from the server holds, bytes: a list needs fewer turns.

@@ -6,6 +6,7 @@ mod check;
 mod codes;
 mod demo;
 mod doctor;
+mod egress;
 mod explain;
 mod findings;
 mod gate;
@@ -205,6 +206,14 @@ impl TargetArgs {
         TargetArgs { command, ..TargetArgs::default() }
     }
 
+    /// What the server is called in reports and logs: its name, or the command.
+    fn called(&self) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => self.command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" "),
+        }
+    }
+
     /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
     fn typed(&self, subcommand: &str) -> String {
         let TargetArgs { grants, name, arguments, command } = self;
@@ -262,6 +271,8 @@ struct RunArgs {
     /// Say on stderr what each layer came to
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    log: egress::EgressLogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -274,6 +285,8 @@ struct ApproveArgs {
     /// With --yes, approve even what the inspectors find grave
     #[arg(long, requires = "yes")]
     accept_findings: bool,
+    #[command(flatten)]
+    log: egress::EgressLogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +299,8 @@ struct CheckArgs {
     /// Grave findings in an approved catalog are told, and are no failure
     #[arg(long)]
     accept_findings: bool,
+    #[command(flatten)]
+    log: egress::EgressLogArgs,
     /// The servers; without one and without a command, all that have a profile
     #[arg(value_name = "NAME")]
     names: Vec<String>,

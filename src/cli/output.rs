@@ -86,7 +86,9 @@ fn lines(text: &str) -> String {
 
 /// A line on stderr that is no error.
 pub(super) fn note(text: &str) {
-    let _nobody_reads = writeln!(anstream::stderr(), "mcpjail: {}", printable(text));
+    // in one piece: lines come from two threads
+    let line = format!("mcpjail: {}\n", printable(text));
+    let _nobody_reads = anstream::stderr().write_all(line.as_bytes());
 }
 
 /// Prints to stdout. A reader that went away (`| head`) is success.

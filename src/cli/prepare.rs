@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::config::{Kind, Layers, Protected};
 use crate::facts;
-use crate::identity::{self, Hashes};
+use crate::identity::{self, Hashes, IdentityError};
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
@@ -86,12 +86,7 @@ impl Prepared {
         let own = locator.command(&command.grants, &profile.files)?;
         grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
         let islands: Vec<Place> = files.deny_write.iter().map(place).collect();
-        let writable = grants.iter().filter(|grant| grant.access == Access::Write);
-        identity::keep_from_server(
-            &lock.value,
-            writable.map(|grant| (grant.place.canonical.as_path(), &grant.place.origin)),
-            islands.iter().map(|island| island.canonical.as_path()),
-        )?;
+        keep_from_server(&lock.value, &grants, &islands)?;
         let (guards, absent) = guards(&profile, &grants, &mut locator)?;
         Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, lock, key, written, cwd })
     }
@@ -115,6 +110,13 @@ impl Prepared {
     /// Where the lock is; absolute.
     pub(super) fn lock(&self) -> &Path {
         &self.lock.value
+    }
+
+    /// The writable grant through which the server could replace a file, and its line.
+    pub(super) fn within_reach(&self, file: &Path) -> Option<(PathBuf, Origin)> {
+        let IdentityError::LockWritable { lock: _, grant, origin } =
+            keep_from_server(&self.cwd.join(file), &self.grants, &self.islands).err()?;
+        Some((grant, origin))
     }
 
     /// The plan for a tier. `private` is tier B's private directory.
@@ -151,6 +153,15 @@ impl Prepared {
             })
             .collect()
     }
+}
+
+fn keep_from_server(file: &Path, grants: &[Grant], islands: &[Place]) -> Result<(), IdentityError> {
+    let writable = grants.iter().filter(|grant| grant.access == Access::Write);
+    identity::keep_from_server(
+        file,
+        writable.map(|grant| (grant.place.canonical.as_path(), &grant.place.origin)),
+        islands.iter().map(|island| island.canonical.as_path()),
+    )
 }
 
 /// Where what was approved of this server lies, absolute.

@@ -42,6 +42,7 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
         verbose: args.verbose,
         say: &note,
         gated: true,
+        log: args.log.egress_log.as_deref(),
     };
     let mut jailed = launch.start()?;
     let Streams { stdin, stdout, stderr } = jailed.streams;
@@ -50,10 +51,13 @@ fn session(args: &RunArgs) -> Result<ExitCode, Failed> {
     let cleared: Vec<&Path> = jailed.private.iter().map(|private| private.path.as_path()).collect();
     let writable: Vec<&Path> = gate.directories.iter().map(PathBuf::as_path).collect();
     confine_supervisor(&jailed.running, &writable, &cleared).map_err(JailError::from)?;
+    // the first thread: what is confined is one thread
+    let watch = jailed.egress.map(|egress| egress.watch(note)).transpose()?;
     let refusal = Refusal::default();
     let outcome = relay::run_with(ends, &mut jailed.running, signals, &Options::default(), |wires| {
         judges(wires, gate.settings, jailed.approved, &refusal)
     })?;
+    drop(watch);
     if jailed.running.ran_out_of_memory() {
         note(&format!("the kernel ended processes of the server at the memory limit ({})", jailed.memory));
     }

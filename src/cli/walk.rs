@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub(super) const ZONE: &str = "TZ=Pacific/Kiritimati";
 pub(super) struct Walked {
     pub(super) surveyed: Surveyed,
     pub(super) terms: Terms,
+    /// What the server wanted of the network and did not get.
+    pub(super) egress: Vec<String>,
 }
 
 /// A walk that came to nothing, with what the server said on stderr.
@@ -53,21 +56,32 @@ impl From<Failed> for WalkFailed {
 /// Walks a server once.
 ///
 /// The calling process must have one thread, and has one again afterwards.
-pub(super) fn walk(target: &TargetArgs, client: &Client<'_>, say: &dyn Fn(&str)) -> Result<Walked, WalkFailed> {
+pub(super) fn walk(
+    target: &TargetArgs,
+    log: Option<&Path>,
+    client: &Client<'_>,
+    say: &dyn Fn(&str),
+) -> Result<Walked, WalkFailed> {
     // signals end this process, and its end is the end of the jail
-    let launch = Launch { target, trust_first_use: false, signals: None, verbose: false, say, gated: false };
-    let Jailed { mut running, streams, memory, private, absent: _, terms, approved: _ } = launch.start()?;
+    let launch = Launch { target, trust_first_use: false, signals: None, verbose: false, say, gated: false, log };
+    let Jailed { mut running, streams, egress, memory, private, absent: _, terms, approved: _ } = launch.start()?;
     let Streams { stdin, stdout, stderr } = streams;
+    let wanted = Arc::new(Mutex::new(Vec::new()));
+    let lines = wanted.clone();
+    let keep = move |line: &str| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+    let watch = egress.map(|egress| egress.watch(keep)).transpose()?;
     let heard = listen(stderr).map_err(|source| Failed::from(IoFailed { what: "start a thread", source }))?;
     let surveyed = survey(stdin, stdout, client, terms.gate.timeout.value);
     let exit = end(&mut running);
     let out_of_memory = running.ran_out_of_memory();
     drop(running);
+    drop(watch);
+    let egress = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
     let said = heard.join().unwrap_or_default();
     drop(private);
     alone().map_err(|source| Failed::from(IoFailed { what: "end the walk's threads", source }))?;
     match surveyed {
-        Ok(surveyed) => Ok(Walked { surveyed, terms }),
+        Ok(surveyed) => Ok(Walked { surveyed, terms, egress }),
         Err(error) => {
             let mut remarks: Vec<String> = said.iter().map(|line| format!("the server's stderr: {line}")).collect();
             match exit {
@@ -78,17 +92,18 @@ pub(super) fn walk(target: &TargetArgs, client: &Client<'_>, say: &dyn Fn(&str))
             if out_of_memory {
                 remarks.push(format!("the kernel ended processes of the server at the memory limit ({memory})"));
             }
+            remarks.extend(egress);
             Err(WalkFailed { failed: error.into(), remarks, lock: Some(terms.lock.value) })
         }
     }
 }
 
 /// Walks a server a second time, as another client in another time zone, where the profile lets that be set.
-pub(super) fn walk_otherwise(target: &TargetArgs) -> Result<Walked, WalkFailed> {
+pub(super) fn walk_otherwise(target: &TargetArgs, log: Option<&Path>) -> Result<Walked, WalkFailed> {
     let mut elsewhere = target.clone();
     elsewhere.grants.env.push(ZONE.to_owned());
-    match walk(&elsewhere, &OTHER, &|_| ()) {
-        Err(error) if error.failed.code() == "policy-violation" => walk(target, &OTHER, &|_| ()),
+    match walk(&elsewhere, log, &OTHER, &|_| ()) {
+        Err(error) if error.failed.code() == "policy-violation" => walk(target, log, &OTHER, &|_| ()),
         other => other,
     }
 }

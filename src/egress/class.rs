@@ -20,7 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Class {
     /// To the internet.
     Public,
-    /// To the machine's own network, or its provider's.
+    /// To the machine's own network, or its provider's; or to a range that no network routes but those that borrow it
+    /// (documentation, benchmarks).
     Private,
     /// To the machine itself.
     Loopback,
@@ -30,7 +31,7 @@ pub enum Class {
     Metadata,
     /// To groups of machines.
     Multicast,
-    /// Nowhere, or to what is no host: unassigned, documentation, benchmarks, protocols' own.
+    /// Nowhere, or to what is no host: unassigned, protocols' own.
     Special,
 }
 
@@ -71,15 +72,15 @@ static V4: &[(Network, Class)] = &[
     (Network::v4([172, 16, 0, 0], 12), Private), // RFC 1918
     (Network::v4([192, 0, 0, 0], 24), Special), // protocol assignments: RFC 6890; anycast to the nearest NAT among them
     (Network::v4([192, 0, 0, 192], 32), Metadata), // Oracle Cloud Classic
-    (Network::v4([192, 0, 2, 0], 24), Special), // documentation: RFC 5737
+    (Network::v4([192, 0, 2, 0], 24), Private), // documentation: RFC 5737
     (Network::v4([192, 31, 196, 0], 24), Special), // AS112, anycast: RFC 7535
     (Network::v4([192, 52, 193, 0], 24), Special), // AMT relays, anycast: RFC 7450
     (Network::v4([192, 88, 99, 0], 24), Special), // 6to4 relays, anycast: RFC 7526
     (Network::v4([192, 168, 0, 0], 16), Private), // RFC 1918
     (Network::v4([192, 175, 48, 0], 24), Special), // AS112, anycast: RFC 7534
-    (Network::v4([198, 18, 0, 0], 15), Special), // benchmarks: RFC 2544
-    (Network::v4([198, 51, 100, 0], 24), Special), // documentation: RFC 5737
-    (Network::v4([203, 0, 113, 0], 24), Special), // documentation: RFC 5737
+    (Network::v4([198, 18, 0, 0], 15), Private), // benchmarks: RFC 2544; private networks' clients answer with it, too
+    (Network::v4([198, 51, 100, 0], 24), Private), // documentation: RFC 5737
+    (Network::v4([203, 0, 113, 0], 24), Private), // documentation: RFC 5737
     (Network::v4([224, 0, 0, 0], 4), Multicast), // RFC 5771
     (Network::v4([240, 0, 0, 0], 4), Special), // reserved: RFC 1112; the limited broadcast: RFC 919
 ];
@@ -90,10 +91,10 @@ static V6: &[(Network, Class)] = &[
     (Network::v6([0, 0, 0, 0, 0, 0, 0, 1], 128), Loopback), // RFC 4291
     (Network::v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3), Public), // global unicast: RFC 4291
     (Network::v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), Special), // protocol assignments (ORCHID, AMT, benchmarks, …): RFC 2928
-    (Network::v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), Special), // documentation: RFC 3849
+    (Network::v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), Private), // documentation: RFC 3849
     (Network::v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), Special), // 6to4: RFC 3056
     (Network::v6([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), Special), // AS112, anycast: RFC 7534
-    (Network::v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), Special), // documentation: RFC 9637
+    (Network::v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), Private), // documentation: RFC 9637
     (Network::v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), Private),  // unique local: RFC 4193
     (Network::v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128), Metadata), // Scaleway
     (Network::v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), Metadata), // Oracle Cloud
@@ -197,10 +198,11 @@ mod tests {
     #[test]
     fn the_border_of_every_range() {
         let cases = [
-            (Special, "0.0.0.0 0.255.255.255 192.0.0.0 192.0.0.255 192.0.2.1 192.31.196.1 192.52.193.255 192.88.99.1"),
-            (Special, "192.175.48.255 198.18.0.0 198.19.255.255 198.51.100.7 203.0.113.255 240.0.0.0 255.255.255.255"),
+            (Special, "0.0.0.0 0.255.255.255 192.0.0.0 192.0.0.255 192.31.196.1 192.52.193.255 192.88.99.1"),
+            (Special, "192.175.48.255 240.0.0.0 255.255.255.255"),
             (Private, "10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 100.100.100.199 100.100.100.201 172.16.0.0"),
             (Private, "172.31.255.255 192.168.0.0 192.168.255.255"),
+            (Private, "192.0.2.1 198.18.0.0 198.19.255.255 198.51.100.7 203.0.113.255"),
             (Loopback, "127.0.0.0 127.0.0.1 127.0.0.53 127.255.255.255"),
             (LinkLocal, "169.254.0.0 169.254.255.255 169.254.169.253"),
             (Metadata, "169.254.169.254 169.254.170.2 169.254.170.23 169.254.0.23 169.254.42.42 100.100.100.200"),
@@ -212,13 +214,10 @@ mod tests {
                 "168.63.129.15 168.63.129.17 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 191.255.255.255",
             ),
             (Public, "192.0.1.0 192.0.3.0 192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 223.255.255.255"),
-            (
-                Special,
-                ":: ::2:0:0:0 100:: 100:0:0:1::5 1:2:3:4:5:6:7:8 2001:1::1 2001:2::1 2001:1ff:ffff::1 2001:db8::1",
-            ),
-            (Special, "2620:4f:8000::1 3fff::1 3fff:fff:ffff::1 4000:: 5f00::1 fbff:: fe00::1 fe7f:ffff::"),
+            (Special, ":: ::2:0:0:0 100:: 100:0:0:1::5 1:2:3:4:5:6:7:8 2001:1::1 2001:2::1 2001:1ff:ffff::1"),
+            (Special, "2620:4f:8000::1 4000:: 5f00::1 fbff:: fe00::1 fe7f:ffff::"),
             (Loopback, "::1"),
-            (Private, "fc00:: fdff:ffff:: fec0:: feff:ffff:: fd00:ec2::253"),
+            (Private, "fc00:: fdff:ffff:: fec0:: feff:ffff:: fd00:ec2::253 2001:db8::1 3fff::1 3fff:fff:ffff::1"),
             (LinkLocal, "fe80:: febf:ffff::"),
             (Metadata, "fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fd00:c1::a9fe:a9fe fd00:42::42 fe80::a9fe:a9fe"),
             (Metadata, "fd00:100::100:200 fd00:a9fe:a9fe::1"),
@@ -280,7 +279,7 @@ mod tests {
         assert_eq!(of("8.8.8.0", 24), [Public]);
         assert_eq!(of("fd00::", 8), [Private, Metadata]);
         assert_eq!(of("2002::", 16), [Special]);
-        assert_eq!(of("2001::", 16), [Special, Public]);
+        assert_eq!(of("2001::", 16), [Special, Public, Private]);
         assert_eq!(of("0.0.0.0", 0).len(), 7);
     }
 
@@ -294,7 +293,8 @@ mod tests {
             prop_assert_eq!(class == Multicast, address.is_multicast());
             prop_assert!(!address.is_private() || class == Private);
             prop_assert!(!address.is_link_local() || matches!(class, LinkLocal | Metadata));
-            prop_assert!(!(address.is_documentation() || address.is_unspecified()) || class == Special);
+            prop_assert!(!address.is_documentation() || class == Private);
+            prop_assert!(!address.is_unspecified() || class == Special);
         }
 
         /// No embedding makes an address more public than it is.

@@ -1,7 +1,7 @@
 //! Reading numbers and runs of bytes off the front of a slice, in network byte order.
 
-/// What is left to read. Each method takes what it gives off the front, or gives `None` where that is too short; nothing
-/// of use is left then.
+/// What is left to read. Each method takes what it gives off the front, or gives `None` where that is too short;
+/// nothing of use is left then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a>(&'a [u8]);
 

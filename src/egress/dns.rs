@@ -2,14 +2,14 @@
 //! 7766). Pure.
 //!
 //! A stranger writes the questions, so all that a resolver's library would not send is refused: a compressed or
-//! overlong name, several questions, answers in a query, bytes after its end. A message that is itself a response gets no
-//! reply whatever, or two servers could keep each other busy for ever.
+//! overlong name, several questions, answers in a query, bytes after its end. A message that is itself a response gets
+//! no reply whatever, or two servers could keep each other busy for ever.
 //!
-//! Answers come as from the only authority that the jail has: AA is set, RA too (glibc and Go take an empty answer with
-//! neither for one of a lame server), and an answer without records carries the SOA of the root. Without that an empty
-//! answer is not told apart from a referral by its form (RFC 2308, section 2.2), caches in clients (c-ares, Netty,
-//! systemd-resolved) remember it for no time at all and ask for the missing AAAA again with every connection, and an
-//! answer with AA would break RFC 2308, section 3.
+//! Answers come as from the only authority that the jail has: AA is set, and an answer without records carries the SOA
+//! of the root, as RFC 2308, section 3, wants it of an authority. Without one an empty answer could be a referral as
+//! well, and whoever remembers answers must not remember that a name has no AAAA. The resolvers of glibc, musl, c-ares,
+//! Java and Go do with and without it. RA is set because glibc and Go take an empty answer without it and AA for one of
+//! a lame server.
 
 use super::cursor::Cursor;
 use super::wire::Family;
@@ -19,8 +19,8 @@ use std::net::IpAddr;
 
 /// Largest answer over TCP, bytes without the two of its length.
 pub const TCP_LIMIT: usize = 65_535;
-/// Largest answer over UDP where the client takes that much, bytes: what passes without fragments nearly everywhere. It is
-/// also what answers tell of this server.
+/// Largest answer over UDP where the client takes that much, bytes: what passes without fragments nearly everywhere. It
+/// is also what answers tell of this server.
 const UDP_LIMIT: u16 = 1232;
 /// Largest answer over UDP to a client that does not speak of it, bytes. Any answer without records is smaller.
 const PLAIN_LIMIT: u16 = 512;
@@ -80,8 +80,8 @@ struct Edns {
 pub enum Asked {
     /// A host name.
     Name(DnsName),
-    /// Something that no host is called, `.` among it: in printable ASCII, at most 1,012 characters. Bytes that cannot be
-    /// shown are `\DDD`, dots within a label `\.`.
+    /// Something that no host is called, `.` among it: in printable ASCII, at most 1,012 characters. Bytes that cannot
+    /// be shown are `\DDD`, dots within a label `\.`.
     Invalid(String),
 }
 
@@ -163,8 +163,8 @@ impl Query {
 ///
 /// # Errors
 /// [`Fault`] with no reply to a response and to what is shorter than a header. With `NOTIMP` to what is no query, to
-/// zone transfers and the like; with `REFUSED` to classes other than the internet's; with `BADVERS` to unknown versions of
-/// EDNS; with `FORMERR` to whatever else a resolver would not send.
+/// zone transfers and the like; with `REFUSED` to classes other than the internet's; with `BADVERS` to unknown versions
+/// of EDNS; with `FORMERR` to whatever else a resolver would not send.
 pub fn query(packet: &[u8]) -> Result<Query, Fault> {
     let mut rest = Cursor::new(packet);
     let Some((id, flags, counts)) = header(&mut rest) else { return Err(Fault { reply: None }) };
@@ -197,8 +197,8 @@ pub fn query(packet: &[u8]) -> Result<Query, Fault> {
     }
 }
 
-/// Appends the answer to `into`: the addresses that fit the question's type, or the SOA where there are none of them and
-/// `rcode` says that this is all. `ttl` is how long clients may remember it, either way, in seconds. `limit` is
+/// Appends the answer to `into`: the addresses that fit the question's type, or the SOA where there are none of them
+/// and `rcode` says that this is all. `ttl` is how long clients may remember it, either way, in seconds. `limit` is
 /// [`Query::udp_limit`] or [`TCP_LIMIT`]; what does not fit is left out, and the client told so by TC.
 pub fn respond(query: &Query, rcode: Rcode, addresses: &[IpAddr], ttl: u32, limit: usize, into: &mut Vec<u8>) {
     let (upper, lower) = rcode.parts();
@@ -297,7 +297,8 @@ fn question(rest: &mut Cursor) -> Option<(Asked, u16, u16)> {
     Some((name(rest)?, rest.u16()?, rest.u16()?))
 }
 
-/// A name that stands there whole. Pointers are not followed: there is nothing before a question that they could lead to.
+/// A name that stands there whole. Pointers are not followed: there is nothing before a question that they could lead
+/// to.
 fn name(rest: &mut Cursor) -> Option<Asked> {
     let longest = rest.rest().len().saturating_sub(LONGEST_NAME);
     let mut text = String::new();
@@ -371,3 +372,6 @@ fn owner(rest: &mut Cursor) -> Option<bool> {
         rooted = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,20 @@
-//! Whom a TLS connection is meant for: the server name in its ClientHello (RFC 8446, section 4.1.2; RFC 6066, section 3).
-//! Pure.
+//! Whom a TLS connection is meant for: the server name in its ClientHello (RFC 8446, section 4.1.2; RFC 6066, section
+//! 3). Pure.
 //!
-//! A stranger writes these bytes, and what counts is what the server at the other end makes of them. So a name is only given
-//! for what everybody reads in the same way: one ClientHello in handshake records and nothing else, every length true, one
-//! name of one server. And [`Hello::NotTls`] is only said of bytes that no server takes for the beginning of a TLS
-//! connection: some take any version of the record layer, skip empty records and warnings, or accept hellos in the format of
-//! SSL 2. All of these are [`Hello::Malformed`].
+//! A stranger writes these bytes, and what counts is what the server at the other end makes of them. So a name is only
+//! given for what everybody reads in the same way: one ClientHello in handshake records and nothing else, every length
+//! true, one name of one server. And [`Hello::NotTls`] is only said of bytes that no server takes for the beginning of
+//! a TLS connection: some take any version of the record layer, skip empty records and warnings, or accept hellos in
+//! the format of SSL 2. All of these are [`Hello::Malformed`].
 //!
-//! Not seen are a hello that is sent again when the server asks for it (RFC 8446, section 4.1.4), which must have the same
-//! name, and the name within an Encrypted Client Hello, of which the outer one is judged.
+//! Not seen are a hello that is sent again when the server asks for it (RFC 8446, section 4.1.4), which must have the
+//! same name, and the name within an Encrypted Client Hello, of which the outer one is judged.
 
 use super::DnsName;
 use super::cursor::Cursor;
 
-/// What a ClientHello with the headers of its records may have at most, bytes. Those of browsers have less than 4,096.
+/// What a ClientHello with the headers of its records may have at most, bytes. With a post-quantum key share it has some
+/// 1,800.
 pub const LARGEST: usize = 64 << 10;
 
 /// Longest content of a record that is not encrypted, bytes.
@@ -119,27 +120,14 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     let mut rest = Cursor::new(bytes);
     let kind = rest.u8()?;
     match kind {
-        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message, and a
-        // version. Lengths that are too large for any buffer of records are none.
-        0x80..=0xc7 => {
+        // In the format of SSL 2 two bytes of length have the upper bit set; then comes the same type of message.
+        0x80.. => {
             rest.u8()?;
-            if rest.u8()? != CLIENT_HELLO {
-                return Some(Opening::Else);
-            }
-            let odd = match rest.u8()? {
-                3 => true,
-                0 => rest.u8()? == 2,
-                _ => false,
-            };
-            Some(if odd { Opening::Odd } else { Opening::Else })
+            Some(if rest.u8()? == CLIENT_HELLO { Opening::Odd } else { Opening::Else })
         }
         CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE => {
-            // The major version: of TLS it is 3, but servers are to ignore it, and one ignores it up to here.
-            let major = rest.u8()?;
-            if major >= 0x10 {
-                return Some(Opening::Else);
-            }
-            let (minor, length, first) = (rest.u8()?, rest.u16()?, rest.u8()?);
+            // Servers are to ignore the version here, and some do.
+            let (major, minor, length, first) = (rest.u8()?, rest.u8()?, rest.u16()?, rest.u8()?);
             let [high, low] = length.to_be_bytes();
             Some(match (kind, length, first) {
                 (HANDSHAKE, 0, CHANGE_CIPHER_SPEC..=LAST_TYPE) => Opening::Odd,
@@ -154,8 +142,8 @@ fn opening(bytes: &[u8]) -> Option<Opening> {
     }
 }
 
-/// The length of the content, if this is the header of a record in which a ClientHello may be: TLS 1.0 to 1.2, which 1.3
-/// passes for, and not empty.
+/// The length of the content, if this is the header of a record in which a ClientHello may be: TLS 1.0 to 1.2, which
+/// 1.3 passes for, and not empty.
 fn handshake_record([kind, major, minor, high, low]: [u8; 5]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([high, low]));
     let fits = kind == HANDSHAKE && major == 3 && (1..=3).contains(&minor) && (1..=LONGEST_RECORD).contains(&length);
@@ -190,7 +178,7 @@ fn server_name(body: &[u8]) -> Option<Option<DnsName>> {
     let session = rest.vector8()?;
     let ciphers = rest.vector16()?;
     let compressions = rest.vector8()?;
-    if session.len() > 32 || ciphers.is_empty() || ciphers.len() % 2 != 0 || compressions.is_empty() {
+    if session.len() > 32 || ciphers.is_empty() || ciphers.len() % 2 != 0 || !compressions.contains(&0) {
         return None;
     }
     if rest.is_empty() {
@@ -220,3 +208,8 @@ fn host_name(data: &[u8]) -> Option<DnsName> {
     }
     DnsName::parse(str::from_utf8(name).ok()?).ok()
 }
+
+#[cfg(test)]
+mod captured;
+#[cfg(test)]
+mod tests;

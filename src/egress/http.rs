@@ -1,8 +1,8 @@
 //! Which host the first request of a connection is meant for (RFC 9112, sections 2, 3 and 5). Pure.
 //!
-//! A stranger writes these bytes, and what counts is what the server at the other end makes of them. So whatever servers
-//! read in different ways is refused, though the standard lets some of it pass: line feeds alone, folded lines, blanks
-//! before a colon, two Hosts even if they are the same. Requests after the first one are not looked at.
+//! A stranger writes these bytes, and what counts is what the server at the other end makes of them. So whatever
+//! servers read in different ways is refused, though the standard lets some of it pass: line feeds alone, folded lines,
+//! blanks before a colon, two Hosts even if they are the same. Requests after the first one are not looked at.
 
 use super::DnsName;
 use memchr::memchr;
@@ -163,3 +163,6 @@ fn judged(target: Option<&Authority>, host: Option<&Option<Authority>>) -> Head 
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn where_ipv6_is_switched_off_ipv4_is_served() {
+        in_own_network("egress::listeners::tests::where_ipv6_is_switched_off_ipv4_is_served", || {
+            for which in ["all", "default", "lo"] {
+                std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1").unwrap();
+            }
+            let mut listeners = handed_over(&[443]);
+            let kinds: Vec<Kind> = listeners.iter().map(|listener| listener.kind).collect();
+            assert_eq!(kinds, [Kind::Tcp(443), Kind::DnsTcp, Kind::DnsUdp4, Kind::Watch]);
+            let listener = TcpListener::from(take(&mut listeners, Kind::Tcp(443)));
+            let _client = TcpStream::connect("93.184.215.14:443").unwrap();
+            assert_eq!(listener.accept().unwrap().0.local_addr().unwrap().to_string(), "93.184.215.14:443");
+        });
+    }
+
+    #[test]
     fn as_many_as_a_profile_may_have() {
         in_own_network("egress::listeners::tests::as_many_as_a_profile_may_have", || {
             let ports: Vec<u16> = (2000..2256).collect();

@@ -41,7 +41,10 @@ mod resolver;
 mod rule;
 mod rules;
 mod start;
+mod tell;
+pub mod trial;
 mod verdict;
+mod watch;
 mod wire;
 
 pub use class::{Class, class};
@@ -57,3 +60,5 @@ pub use report::Reporter;
 pub use rule::{Destination, Rule, Written};
 pub use rules::Rules;
 pub use start::{Supervisor, start};
+pub use tell::tell;
+pub use watch::{Heard, Watch};

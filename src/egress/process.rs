@@ -77,12 +77,18 @@ enum Side {
 /// Gives whether all went well.
 fn run(given: Given) -> bool {
     let Given { spec, listeners, events } = given;
+    // what the launcher inherited must not be reachable from anything below
+    let closed = process::set_name(c"mcpjail-broker").and_then(|()| fd::close_from(AFTER));
+    if let Err(error) = closed {
+        tell(&events, &Event::Failed(said("it", &failure(Layer::Descriptors, "closing what was inherited", &error))));
+        return false;
+    }
     let Ok(report) = events.try_clone() else { return false };
     let (who, done) = match split(spec, &events) {
         Err(failure) => ("it", Err(failure)),
         Ok(Side::Proxy { broker, parent, ports, limits }) => {
             // the copy is for what goes wrong later, and one of the descriptors that are meant to be open
-            ("the proxy", proxy_side(broker, parent, &listeners, &ports, limits, (events, &report)))
+            ("the proxy", proxy_side(broker, parent, listeners, &ports, limits, (events, &report)))
         }
         Ok(Side::Broker { proxy, child, rules }) => {
             drop(listeners);
@@ -95,11 +101,8 @@ fn run(given: Given) -> bool {
 /// Everything that both have in common, and the fork.
 fn split(spec: OwnedFd, events: &OwnedFd) -> Result<Side, Failure> {
     let failed = |what| move |error: io::Error| failure(Layer::Egress, what, &error);
-    // first of all: what the launcher inherited must not be reachable from anything below
-    fd::close_from(AFTER).map_err(|error| failure(Layer::Descriptors, "closing what was inherited", &error))?;
     fd::close_on_exec_from(3)
         .map_err(|error| failure(Layer::Descriptors, "marking descriptors close-on-exec", &error))?;
-    process::set_name(c"mcpjail-broker").map_err(failed("taking a name"))?;
     // a terminal's signals are for the launcher, which ends this process when it is done with it
     process::new_session().map_err(failed("starting a session"))?;
     signal::hold_ending().map_err(failed("holding signals"))?;
@@ -124,7 +127,7 @@ fn split(spec: OwnedFd, events: &OwnedFd) -> Result<Side, Failure> {
 fn proxy_side(
     broker: OwnedFd,
     parent: i32,
-    listeners: &OwnedFd,
+    handover: OwnedFd,
     ports: &[u16],
     limits: Limits,
     (events, report): (OwnedFd, &OwnedFd),
@@ -137,15 +140,16 @@ fn proxy_side(
     }
     // what strangers wrote must not reach the terminal
     fd::null_standard().map_err(failed("letting go of standard error"))?;
-    jail::confine_proxy(&[broker.as_fd(), listeners.as_fd(), events.as_fd(), report.as_fd()])?;
+    jail::confine_proxy(&[broker.as_fd(), handover.as_fd(), events.as_fd(), report.as_fd()])?;
     let mut set =
-        [PollFd::new(Some(listeners.as_fd()), Interest::Read), PollFd::new(Some(events.as_fd()), Interest::Read)];
+        [PollFd::new(Some(handover.as_fd()), Interest::Read), PollFd::new(Some(events.as_fd()), Interest::Read)];
     poll(&mut set, None).map_err(failed("waiting for the listeners"))?;
     let [_, over] = set.map(|fd| fd.is_ready());
     if over {
         return Ok(()); // the launcher has given up meanwhile
     }
-    let listeners = listeners::receive(listeners.as_fd()).map_err(failed("receiving the listeners"))?;
+    let listeners = listeners::receive(handover.as_fd()).map_err(failed("receiving the listeners"))?;
+    drop(handover);
     listen_to(&listeners, ports)?;
     message::send(broker.as_fd(), STANDS, &[], false).map_err(failed("telling the broker"))?;
     proxy::run(proxy::Setup { listeners, broker, events, limits }).map_err(failed("it broke"))

@@ -17,7 +17,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// What of the environment the C library's resolver reads and may follow.
-const PASSED: [&str; 2] = ["RES_OPTIONS", "LOCALDOMAIN"];
+const PASSED: [&str; 1] = ["RES_OPTIONS"];
+/// A granted name is a whole one: the machine's search list (resolv.conf(5)) must not make another name out of it.
+const NO_SEARCH: &CStr = c"LOCALDOMAIN=.";
 /// Descriptors are moved above the numbers that they will be placed at.
 const ABOVE: i32 = 10;
 /// How long the processes may take to end by themselves when they are dropped.
@@ -53,7 +55,7 @@ pub fn start(listeners: OwnedFd, rules: Rules, limits: Limits) -> Result<Supervi
     let environment: Vec<CString> = PASSED.iter().filter_map(|name| variable(name)).collect();
     let process = {
         let borrowed: Vec<BorrowedFd<'_>> = moved.iter().map(AsFd::as_fd).collect();
-        let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
+        let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).chain([NO_SEARCH]).collect();
         let start = Start {
             namespaces: 0,
             descriptors: &borrowed,

@@ -20,7 +20,8 @@ use std::path::Path;
 // Landlock's rights and scopes: linux/landlock.h
 const BIND_AND_CONNECT_TCP: u64 = 3;
 const CONNECT_TCP: u64 = 2;
-const ABSTRACT_AND_SIGNAL: u64 = 3;
+const ABSTRACT: u64 = 1;
+const SIGNAL: u64 = 2;
 const RESOLVE_UNIX: u64 = 1 << 16;
 
 const DNS: u16 = 53;
@@ -81,7 +82,7 @@ const CANARIES: [&CStr; 3] = [c"/", c"/proc/self/stat", c"/proc"];
 /// # Errors
 /// The step that the kernel refuses, or that did not do what it reported.
 pub fn confine_proxy(keeps: &[BorrowedFd<'_>]) -> Result<(), Failure> {
-    let closed = Outside { keeps, reads: &[], asks: &[], links: &[], ports: &[] };
+    let closed = Outside { keeps, reads: &[], asks: &[], links: &[], ports: &[], scoped: SIGNAL };
     closed.confine(&Policy::proxy(), || {
         refused(Layer::Seccomp, "opening a file", attempt::read(c"/"), libc::ENOSYS)?;
         let socket = attempt::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
@@ -95,7 +96,10 @@ pub fn confine_proxy(keeps: &[BorrowedFd<'_>]) -> Result<(), Failure> {
 /// As [`confine_proxy`].
 pub fn confine_broker(keeps: &[BorrowedFd<'_>], ports: &[u16]) -> Result<(), Failure> {
     let ports: Vec<u16> = ports.iter().copied().chain([DNS]).collect();
-    let resolver = Outside { keeps, reads: RESOLVERS_READ, asks: RESOLVERS_ASK, links: LINKS, ports: &ports };
+    // a process whose signals are scoped takes nobody with it when it dies: for Landlock the signal of a parent's death
+    // comes from the parent. The filter keeps this one from sending any.
+    let scoped = 0;
+    let resolver = Outside { keeps, reads: RESOLVERS_READ, asks: RESOLVERS_ASK, links: LINKS, ports: &ports, scoped };
     resolver.confine(&Policy::broker(), || {
         refused(Layer::Seccomp, "listening", attempt::listen_tcp(), libc::ENOSYS)?;
         refused(Layer::Seccomp, "opening a file for writing", attempt::write(c"/dev/null"), libc::EACCES)?;
@@ -111,6 +115,7 @@ struct Outside<'a> {
     asks: &'a [&'a CStr],
     links: &'a [&'a str],
     ports: &'a [u16],
+    scoped: u64,
 }
 
 impl Outside<'_> {
@@ -164,7 +169,7 @@ impl Outside<'_> {
         let handled = Handled {
             fs: handled(abi),
             net: if abi >= 4 { BIND_AND_CONNECT_TCP } else { 0 },
-            scoped: if abi >= 6 { ABSTRACT_AND_SIGNAL } else { 0 },
+            scoped: if abi >= 6 { ABSTRACT | self.scoped } else { 0 },
         };
         let ruleset = landlock::create(&handled).map_err(failed(layer, "making a ruleset"))?;
         for path in self.reads {
@@ -218,3 +223,6 @@ fn behind(link: &Path) -> Option<CString> {
     let own = file.parent().filter(|directory| directory.starts_with("/run") && directory.components().count() > 2);
     CString::new(own.unwrap_or(&file).as_os_str().as_bytes()).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::layer::{JailError, Layer, LayerReport, Message};
 use super::spec::{self, Outside, Spec, View};
 use super::{reaper, stage2};
 use crate::config::Tier;
-use crate::plan::Plan;
+use crate::plan::{Egress, Plan};
 use crate::relay::{ServerExit, ServerProcess};
 use crate::sys::clone::{self, Start, Step};
 use crate::sys::poll::{Interest, PollFd, poll, wait_for};
@@ -118,24 +118,25 @@ impl Nascent {
     /// # Errors
     /// [`JailError`]: the layer that does not hold. Nothing is left running then.
     pub fn finish(self, plan: &Plan, signals: Option<&SignalFd>) -> Result<Running, JailError> {
-        self.send(plan, None)?.hear(signals, None)
+        self.send(plan)?.hear(signals, None)
     }
 
-    /// The first half of [`Nascent::finish`]: hands over the plan and waits for nothing. With `ports` the jail has egress,
-    /// and listens there.
+    /// The first half of [`Nascent::finish`]: hands over the plan and waits for nothing.
     ///
     /// # Errors
     /// [`JailError`], as far as it is known by then. Nothing is left running.
-    pub fn send(self, plan: &Plan, ports: Option<&[u16]>) -> Result<Building, JailError> {
+    pub fn send(self, plan: &Plan) -> Result<Building, JailError> {
         let Nascent { mut running, report, spec, listeners } = self;
         let mut pipe = File::from(spec);
-        spec::send(&View::new(plan, ports)?, &mut pipe)?;
+        spec::send(&View::new(plan)?, &mut pipe)?;
         if let Some(group) = &mut running.group {
             group.limit(&plan.limits);
         }
         spec::send(&Spec::new(plan, outside(running.full)?)?, &mut pipe)?;
-        let (go, listeners) = if ports.is_some() { (Some(pipe), Some(listeners)) } else { (None, None) };
-        Ok(Building { running, report, go, listeners })
+        Ok(match plan.egress {
+            Egress::None => Building { running, report, go: None, listeners: None },
+            Egress::Only(_) => Building { running, report, go: Some(pipe), listeners: Some(listeners) },
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::JailError;
 use crate::plan::syscalls::{Policy, Sockets};
-use crate::plan::{Mount, Plan, Step};
+use crate::plan::{Egress, Mount, Plan, Step};
 use crate::sys::landlock::Handled;
 use crate::sys::mount::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 use serde::{Deserialize, Serialize};
@@ -91,18 +91,16 @@ pub(super) struct Outside {
 }
 
 impl View {
-    /// With `ports` the jail has egress through them.
-    ///
     /// # Errors
     /// [`JailError::Nul`].
-    pub(super) fn new(plan: &Plan, ports: Option<&[u16]>) -> Result<View, JailError> {
+    pub(super) fn new(plan: &Plan) -> Result<View, JailError> {
         Ok(View {
             nodes: plan.view.iter().map(node).collect::<Result<_, _>>()?,
             processes: plan.limits.processes.value,
-            network: match (ports, plan.sockets.value) {
-                (Some(ports), _) => Network::Egress(ports.to_vec()),
-                (None, Sockets::UnixAndInetInside) => Network::Loopback,
-                (None, Sockets::UnixInside | Sockets::PairsOnly) => Network::None,
+            network: match (&plan.egress, plan.sockets.value) {
+                (Egress::Only(egress), _) => Network::Egress(egress.granted.ports().to_vec()),
+                (Egress::None, Sockets::UnixAndInetInside) => Network::Loopback,
+                (Egress::None, Sockets::UnixInside | Sockets::PairsOnly) => Network::None,
             },
         })
     }

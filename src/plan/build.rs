@@ -72,7 +72,8 @@ pub fn build(inputs: Inputs, tier: Tier) -> Result<Plan, PlanError> {
             (private.join("tmp"), home, private.join("canary"))
         }
     };
-    let environment = environment::environment(&profile.env, &command, &facts, &tmp, &home);
+    let connected = (egress != Egress::None).then_some(grants.as_slice());
+    let environment = environment::environment(&profile.env, connected, &command, &facts, &tmp, &home);
     let (mut unenforced, mut limitations) = (Vec::new(), Vec::new());
     let (view, rules) = match tier {
         Tier::A => {

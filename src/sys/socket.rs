@@ -168,6 +168,25 @@ pub(crate) mod tests {
     use super::*;
     use std::net::IpAddr;
 
+    /// Sends to an address by `MSG_FASTOPEN`, which connects where the socket is not.
+    pub(crate) fn fast_open(socket: &OwnedFd, to: SocketAddr) -> io::Result<()> {
+        let SocketAddr::V4(to) = to else { panic!("IPv4 only") };
+        // SAFETY: all-zero is a valid `sockaddr_in`.
+        let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        address.sin_family = family(libc::AF_INET)?;
+        address.sin_port = to.port().to_be();
+        address.sin_addr.s_addr = u32::from_ne_bytes(to.ip().octets());
+        let size = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
+        let (fd, to, bytes) = (socket.as_raw_fd(), (&raw const address).cast(), c"x".as_ptr().cast());
+        let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL;
+        // SAFETY: one byte is readable, and `address` is an address of the size given.
+        let sent = unsafe { libc::sendto(fd, bytes, 1, flags, to, size) };
+        match check_unit(sent as libc::c_long) {
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// Reads one packet and gives the address that it was sent to.
     #[allow(clippy::useless_conversion, reason = "the type of `msg_controllen` differs between C libraries")]
     pub(crate) fn packet_destination(socket: BorrowedFd<'_>) -> IpAddr {

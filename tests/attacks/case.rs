@@ -76,13 +76,14 @@ pub const CASE: Case = Case {
 
 /// All cases of the trio kind.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let groups: [&'static [Case]; 7] = [
+    let groups: [&'static [Case]; 8] = [
         crate::paths::CASES,
         crate::files::CASES,
         crate::privilege::CASES,
         crate::process::CASES,
         crate::syscalls::CASES,
         crate::sockets::CASES,
+        crate::egress::CASES,
         crate::limits::CASES,
     ];
     groups.into_iter().flatten().chain(crate::leaks::CASES)

@@ -24,6 +24,9 @@ type Check = fn(&World) -> Result<(), Failed>;
 
 const JAILED: &[Feature] = &[Feature::Landlock, Feature::UserNamespaces];
 
+/// Only root sees which file a process of another state of mind was started from.
+const AS_ROOT: &[Feature] = &[Feature::Landlock, Feature::UserNamespaces, Feature::Root];
+
 pub fn trials(suite: &Suite) -> Vec<Trial> {
     let all: &[(&str, &[Feature], Check)] = &[
         ("04-swapped-grant::control", &[], swap_control),
@@ -38,6 +41,10 @@ pub fn trials(suite: &Suite) -> Vec<Trial> {
         ("28-launcher-killed::refused", JAILED, killed_refused),
         ("28-server-orphans::refused", JAILED, orphans_refused),
         ("28-dead-host::refused", JAILED, closed_refused),
+        ("28-launcher-killed-under-egress::refused", JAILED, killed_under_egress),
+        ("28-launcher-killed-while-it-starts::refused", AS_ROOT, killed_while_it_starts),
+        ("28-broker-or-proxy-killed::refused", JAILED, half_killed),
+        ("28-dead-host-under-egress::refused", JAILED, closed_under_egress),
         ("tierB::28-launcher-killed::refused", &[Feature::Landlock], killed_in_tier_b),
         ("tierB::28-stopped-reaper::refused", &[Feature::Landlock], stopped_reaper),
     ];
@@ -408,6 +415,106 @@ fn closed_refused(world: &World) -> Result<(), Failed> {
             Err(format!("mcpjail ends by {other:?} when the host closes stdin; stderr:\n{}", server.stderr()).into())
         }
     }
+}
+
+fn under_egress(world: &World) -> Result<(Server, Vec<i32>), Failed> {
+    let options = ["--net", "granted.example:443"].map(OsString::from);
+    let server = Server::start(world.jailed(&options, &[])).map_err(|ended| ended.to_string())?;
+    let below = descendants(server.pid() as i32);
+    for name in ["mcpjail-broker", "mcpjail-proxy"] {
+        if below.iter().filter(|pid| comm(**pid) == name).count() != 1 {
+            return Err(format!("there is no `{name}`, or more than one").into());
+        }
+    }
+    Ok((server, below))
+}
+
+fn comm(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// Whoever holds the connections goes with the launcher, too.
+fn killed_under_egress(world: &World) -> Result<(), Failed> {
+    let mark = mark(world, "killed-under-egress");
+    let (mut server, below) = under_egress(world)?;
+    with_orphans(&mut server, &mark)?;
+    server.kill();
+    gone(&mark, &below)
+}
+
+fn closed_under_egress(world: &World) -> Result<(), Failed> {
+    let (mut server, below) = under_egress(world)?;
+    match server.close().map(|status| status.code()) {
+        Some(Some(0)) => gone("no such mark anywhere", &below),
+        other => Err(format!("mcpjail ends by {other:?}; stderr:\n{}", server.stderr()).into()),
+    }
+}
+
+/// Neither half lives on without the other, and the server lives on without a network.
+fn half_killed(world: &World) -> Result<(), Failed> {
+    for name in ["mcpjail-broker", "mcpjail-proxy"] {
+        let (mut server, below) = under_egress(world)?;
+        let both: Vec<i32> = below
+            .iter()
+            .copied()
+            .filter(|pid| comm(*pid).starts_with("mcpjail-b") || comm(*pid).starts_with("mcpjail-p"))
+            .collect();
+        let one: Vec<i32> = both.iter().copied().filter(|pid| comm(*pid) == name).collect();
+        end(&one);
+        gone("no such mark anywhere", &both)?;
+        let target = json!([{ "name": "tcp", "address": "192.0.2.1:443" }]);
+        let answer = server.attempt(&json!({ "attack": "connect", "targets": target }))?;
+        if answer["steps"][0]["errno"] != "ECONNREFUSED" {
+            return Err(format!("`{name}` is gone, and yet: {answer}").into());
+        }
+        if server.close().is_none() {
+            return Err(format!("mcpjail does not end after its `{name}` was killed").into());
+        }
+    }
+    Ok(())
+}
+
+/// SIGKILL at every moment of a start, above all between the birth of a process and its asking to die with its parent.
+fn killed_while_it_starts(world: &World) -> Result<(), Failed> {
+    let dir = scratch(world, "killed-while-it-starts")?;
+    let program = dir.join("mcpjail");
+    fs::copy(world.path("bin/mcpjail"), &program)?;
+    let mut met = 0;
+    for round in 0..60 {
+        let mut command = world.identity.command(&program);
+        command
+            .args(["run", "--trust-first-use", "--net", "granted.example:443", "--"])
+            .arg(world.path("bin/attacker"));
+        command.env("HOME", world.home()).env("PATH", "/usr/bin:/bin").current_dir("/");
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut launcher = command.spawn()?;
+        std::thread::sleep(Duration::from_micros(400 * round));
+        met += usize::from(of_program(&program).len() > 1);
+        launcher.kill()?;
+        launcher.wait()?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !of_program(&program).is_empty() {
+            if Instant::now() > deadline {
+                let left = of_program(&program);
+                let names: Vec<String> = left.iter().map(|pid| comm(*pid)).collect();
+                end(&left);
+                return Err(format!("round {round}: still alive: {names:?}").into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    if met < 10 { Err(format!("only {met} launches had started anything").into()) } else { Ok(()) }
+}
+
+/// Processes that execute this file and are not dead.
+fn of_program(program: &Path) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program))
+        .collect()
 }
 
 fn tier_b(world: &World) -> Result<Server, Failed> {

@@ -108,6 +108,47 @@ const BREAKS: &[Break] = &[
     either("clone3", ENOSYS, NAMESPACES),
 ];
 
+const BROKER: &str = "mcpjail-broker";
+const PROXY: &str = "mcpjail-proxy";
+/// Stage 2, before it becomes the server.
+const STAGE2: &str = "mcpjail-init";
+
+const fn of_root(calls: &'static str, errno: i32, words: &'static [&'static str]) -> Break {
+    Break { calls, errno, form: Strict(words), needs: &[Feature::Root] }
+}
+
+/// The same for the processes outside of the jail that hold its connections, and for what listens inside: broken in that
+/// process alone, all of these fail the launch.
+const EGRESS_BREAKS: &[(&[&str], Break)] = &[
+    (&[BROKER, PROXY], strict("landlock-create", ENOSYS, LANDLOCK)),
+    (&[BROKER, PROXY], strict("landlock-restrict", FAKE, LANDLOCK)),
+    (&[BROKER, PROXY], strict("landlock-restrict", EPERM, LANDLOCK)),
+    (&[BROKER], strict("landlock-rule", FAKE, LANDLOCK)),
+    (&[BROKER], strict("landlock-rule", EPERM, LANDLOCK)),
+    (&[BROKER, PROXY], strict("seccomp-filter", FAKE, SECCOMP)),
+    (&[BROKER, PROXY], strict("seccomp-filter", EPERM, SECCOMP)),
+    (&[BROKER, PROXY], of_root("no-new-privs", FAKE, &["no_new_privs", "no-new-privs", "landlock", "seccomp"])),
+    (&[BROKER, PROXY], strict("no-new-privs", EPERM, &["no_new_privs", "no-new-privs"])),
+    // an ordinary user's have no capabilities to lose
+    (&[BROKER, PROXY], of_root("capset", FAKE, CAPABILITIES)),
+    (&[BROKER, PROXY], of_root("bounding", FAKE, CAPABILITIES)),
+    (&[BROKER, PROXY], of_root("securebits", FAKE, CAPABILITIES)),
+    (&[BROKER, PROXY], strict("capset", EPERM, CAPABILITIES)),
+    (&[BROKER, PROXY], strict("dumpable", FAKE, &["dumpable"])),
+    (&[BROKER, PROXY], strict("dumpable", EPERM, &["dumpable"])),
+    (&[BROKER, PROXY], strict("parent-death", FAKE, &["die with its parent"])),
+    (&[BROKER, PROXY], strict("parent-death", EPERM, &["death"])),
+    (&[BROKER, PROXY], strict("limits", EPERM, &["limit"])),
+    (&[BROKER], strict("close-range", FAKE, &["descriptor"])),
+    (&[BROKER], strict("close-range", ENOSYS, &["descriptor"])),
+    (&[STAGE2], strict("sendto", FAKE, &["network"])),
+    (&[STAGE2], strict("sendto", EPERM, &["network"])),
+    (&[STAGE2], strict("bind", FAKE, &["network"])),
+    (&[STAGE2], strict("listen", FAKE, &["network"])),
+    (&[STAGE2], strict("sendmsg", FAKE, &["listeners"])),
+    (&[STAGE2], strict("sendmsg", EPERM, &["listeners"])),
+];
+
 /// The cases that a broken layer must not open, by name.
 const CORE: &[&str] = &[
     "read-by-every-call",
@@ -157,6 +198,26 @@ pub fn trials(suite: &Suite) -> Vec<Trial> {
             Box::new(move || one(&world, broken, has_i386)),
         );
     }
+    let world = suite.world.clone();
+    add("54-nothing-broken-with-egress::granted".into(), &jailed, Box::new(move || egress_unbroken(&world)));
+    for (broken, process) in
+        EGRESS_BREAKS.iter().flat_map(|(names, broken)| names.iter().map(move |name| (broken, *name)))
+    {
+        let how = match broken.errno {
+            FAKE => "fake",
+            ENOSYS => "absent",
+            _ => "refused",
+        };
+        let Strict(words) = broken.form else { continue };
+        let mut needs = jailed.to_vec();
+        needs.extend(broken.needs);
+        let world = suite.world.clone();
+        let body = move || {
+            let (only, call) = (format!("in={process}"), format!("{}={}", broken.calls, broken.errno));
+            refused(&world, &[&only, &call, "fds"], "egress", words).map_err(Failed::from)
+        };
+        add(format!("54-{}-{}-{how}::refused", process, broken.calls), &needs, Box::new(body));
+    }
     for (name, sabotages, words) in
         [("landlock-restrict", "landlock-restrict=0", LANDLOCK), ("seccomp-filter", "seccomp-filter=0", SECCOMP)]
     {
@@ -190,9 +251,13 @@ fn takes_effect(world: &World) -> Result<(), Failed> {
     }
 }
 
+/// `tier` is `A`, `B`, or `egress`: tier A with a name granted.
 fn line(world: &World, tier: &str, started: &std::path::Path) -> Vec<OsString> {
-    let mut line: Vec<OsString> = vec![world.path("bin/mcpjail").into(), "run".into()];
-    line.extend(["--trust-first-use".into(), "--exact-tier".into(), "--tier".into(), tier.into()]);
+    let mut line: Vec<OsString> = vec![world.path("bin/mcpjail").into(), "run".into(), "--trust-first-use".into()];
+    line.extend(match tier {
+        "egress" => ["--tier", "A", "--exact-tier", "--net", "granted.example:443,5432"].map(OsString::from).to_vec(),
+        tier => ["--exact-tier", "--tier", tier].map(OsString::from).to_vec(),
+    });
     for (flag, path) in [("--read", world.path("ro")), ("--write", world.path("rw"))] {
         line.extend([flag.into(), path.into()]);
     }
@@ -204,6 +269,16 @@ fn line(world: &World, tier: &str, started: &std::path::Path) -> Vec<OsString> {
 fn nothing_broken(world: &World) -> Result<(), Failed> {
     let started = world.path("rw").join(format!("started-{}", world.unique()));
     let mut server = Server::start(world.sabotaged(&[], &line(world, "A", &started))).map_err(|e| e.to_string())?;
+    let _ = server.close();
+    if started.exists() { Ok(()) } else { Err("the server left no trace of having started".into()) }
+}
+
+/// The same with connections by name, and a filter that asks about every process.
+fn egress_unbroken(world: &World) -> Result<(), Failed> {
+    let started = world.path("rw").join(format!("started-{}", world.unique()));
+    let sabotages = ["in=nobody", "capset=1", "landlock-restrict=1", "bind=1", "sendmsg=1"];
+    let mut server =
+        Server::start(world.sabotaged(&sabotages, &line(world, "egress", &started))).map_err(|e| e.to_string())?;
     let _ = server.close();
     if started.exists() { Ok(()) } else { Err("the server left no trace of having started".into()) }
 }

@@ -32,6 +32,7 @@ mod support;
 
 mod case;
 mod context;
+mod egress;
 mod files;
 mod launches;
 mod layers;

@@ -58,7 +58,7 @@ fn addresses(ctx: &Ctx, tcp: usize, udp: usize, hosts: &[&str]) -> Value {
 }
 
 /// The suite's own listeners saw the control, and nothing else.
-fn unreached(ctx: &Ctx) -> Result<(), String> {
+pub fn unreached(ctx: &Ctx) -> Result<(), String> {
     match (ctx.phase, ctx.reached()) {
         (Phase::Control, true) | (Phase::Granted | Phase::Refused, false) => Ok(()),
         (Phase::Control, false) => Err("the control did not reach its listener".into()),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The longest that any single answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A server, jailed or not, behind pipes.
 pub struct Server {
@@ -78,7 +78,7 @@ impl Server {
         self.notify("notifications/initialized")?;
         let tools = self.request("tools/list", &json!({}))?;
         match tools["tools"][0]["name"].as_str() {
-            Some("attempt") => Ok(()),
+            Some("attempt" | "run") => Ok(()),
             _ => Err(format!("unexpected tools: {tools}")),
         }
     }
@@ -131,6 +131,18 @@ impl Server {
         self.stderr.lock().map(|text| text.clone()).unwrap_or_default()
     }
 
+    /// All of stderr, of a program that has ended.
+    pub fn stderr_at_the_end(&self) -> String {
+        // The reader sees the end of file at about the time of the exit.
+        for _ in 0..50 {
+            if Arc::strong_count(&self.stderr) == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.stderr()
+    }
+
     /// Waits until the program has ended by itself.
     pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
@@ -158,14 +170,7 @@ impl Server {
     /// Takes a server that did not serve apart.
     pub fn ended(mut self, why: String) -> Ended {
         let status = self.close();
-        // The reader of stderr sees the end of file at about the time of the exit.
-        for _ in 0..50 {
-            if Arc::strong_count(&self.stderr) == 1 {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Ended { code: status.and_then(|status| status.code()), stderr: self.stderr(), why }
+        Ended { code: status.and_then(|status| status.code()), stderr: self.stderr_at_the_end(), why }
     }
 }
 

@@ -7,9 +7,8 @@
 //! One thread decides everything and waits for nothing but its two sockets. Where a server asks for more than is read at
 //! the other ends, it waits there: that slows the server, and nobody else.
 //!
-//! Names are resolved as every program of the machine resolves them, hosts file and search domains included. A granted
-//! name of a single label is therefore whatever the machine's search domains make of it, and of a longer one that does not
-//! exist they are asked, too, where `resolv.conf` says so.
+//! Names are resolved as programs of the machine resolve them, hosts file included, but for its search domains: a granted
+//! name is a whole one, and another name that begins with it is another name.
 
 mod desk;
 

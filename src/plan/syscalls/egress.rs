@@ -7,7 +7,7 @@
 use super::{Answer, Call, Case, EACCES, EAFNOSUPPORT, EPERM, Policy, Rule, case, equals, masked, rule};
 
 /// Memory, time, locks, waiting, and reading and writing what is open.
-const COMMON: &[Call] = calls![SYS_brk SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_close SYS_epoll_create1
+const COMMON: &[Call] = calls![SYS_brk SYS_capget SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_close SYS_epoll_create1
     SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_eventfd2 SYS_exit SYS_exit_group SYS_futex SYS_getpeername SYS_getpid
     SYS_getppid SYS_getrandom SYS_getsockname SYS_gettid SYS_gettimeofday SYS_madvise SYS_mremap SYS_munmap SYS_nanosleep
     SYS_pipe2 SYS_ppoll SYS_read SYS_readv SYS_recvfrom SYS_recvmsg SYS_restart_syscall SYS_rt_sigaction SYS_rt_sigprocmask
