@@ -70,6 +70,12 @@ impl Epoll {
         own(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into()).map(Epoll)
     }
 
+    /// For tests: readable while something has happened that was not told yet.
+    #[cfg(test)]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.0)
+    }
+
     /// Watches `fd` for both directions. What is true of it at this moment is reported once, too.
     ///
     /// # Errors

@@ -27,7 +27,10 @@ fn refused(world: &World, client: TcpStream) -> Said {
 fn write_bytes(mut client: &TcpStream, bytes: &[u8]) {
     client.set_nodelay(true).unwrap();
     for byte in bytes {
-        client.write_all(&[*byte]).unwrap();
+        // what is refused may be reset before its last byte
+        if client.write_all(&[*byte]).is_err() {
+            return;
+        }
     }
 }
 
