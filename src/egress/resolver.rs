@@ -133,9 +133,11 @@ impl<T> Resolver<T> {
         self.wake.as_fd()
     }
 
-    /// When [`Resolver::finished`] has something to do at the latest.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let hang = self.running.values().map(|since| *since + TOTAL).min().filter(|_| !self.queue.is_empty());
+    /// When [`Resolver::finished`] has something to do at the latest. A lookup that hangs already has had its replacement,
+    /// or there are no more threads: nothing comes of that time any more.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let hangs = self.running.values().map(|since| *since + TOTAL).filter(|at| *at > now);
+        let hang = hangs.min().filter(|_| !self.queue.is_empty());
         self.patience.front().map(|(until, _)| *until).into_iter().chain(hang).min()
     }
 
@@ -345,7 +347,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert_eq!(resolver.ask(&name("good.test"), 99, later), Asked::Pending);
         assert!(resolver.finished(later).is_empty());
-        assert_eq!(resolver.deadline(), Some(now + TOTAL));
+        assert_eq!(resolver.deadline(later), Some(now + TOTAL));
         let told = resolver.finished(now + TOTAL);
         assert_eq!(told.len(), AT_ONCE, "all that hang");
         assert!(told.iter().all(|(_, _, answer)| *answer == Answer::Failed));
@@ -359,6 +361,28 @@ mod tests {
         let told = next(&mut resolver, again);
         assert_eq!((told[0].0, &told[0].2), (100, &addresses(&[[9, 9, 9, 9]])));
         assert_eq!(script.begun(AT_ONCE + 1).iter().filter(|begun| *begun == "hang0.test").count(), 1);
+    }
+
+    /// With lookups that hang and names that wait for their turn the owner must wait, not ask again and again.
+    #[test]
+    fn whoever_waits_for_hanging_lookups_rests() {
+        let script = Arc::new(Script::default());
+        let (mut resolver, start) = (Resolver::new(script.lookup()).unwrap(), Instant::now());
+        let mut now = start;
+        for round in 0..8 {
+            for n in 0..2 * THREADS {
+                assert_eq!(resolver.ask(&name(&format!("n{n}.r{round}.test")), (), now), Asked::Pending);
+            }
+            assert!(!resolver.queue.is_empty());
+            // half of a patience later, and when it is over
+            for _ in 0..2 {
+                let at = resolver.deadline(now).unwrap();
+                assert!(at > now, "round {round}: the deadline is over already");
+                now += TOTAL / 2;
+                let _told = resolver.finished(now);
+            }
+        }
+        assert_eq!(resolver.threads, THREADS);
     }
 
     #[test]

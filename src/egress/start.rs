@@ -107,22 +107,6 @@ impl Supervisor {
         }
     }
 
-    /// Waits until both processes stand.
-    ///
-    /// # Errors
-    /// [`JailError::Layer`]: why they do not, or not before `deadline`.
-    pub fn ready(&mut self, deadline: Instant) -> Result<(), JailError> {
-        let failed = JailError::launcher("wait for the processes of egress");
-        loop {
-            if !wait_for(self.events(), Interest::Read, Some(deadline)).map_err(&failed)? {
-                return Err(fallen("its processes take too long"));
-            }
-            if self.stands()? {
-                return Ok(());
-            }
-        }
-    }
-
     /// Asks for the end of the session: the proxy closes every connection, and what events there are can be read with
     /// [`Supervisor::next`] until they end.
     pub fn close(&self) {

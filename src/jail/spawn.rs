@@ -1,23 +1,25 @@
-//! The launcher's side: starts stage 2, hands it the plan, hears its report, and holds the running jail.
+//! The launcher's side: starts stage 2, hands it the plan, and holds the running jail. What comes between is
+//! [`super::building`].
 //!
 //! Under egress somebody outside holds what listens in the jail's network. It is started once the plan is under way, and
 //! the server is executed only when it stands: stage 2 waits for one more byte.
 
+use super::building::Building;
 use super::cgroup::Group;
-use super::layer::{JailError, Layer, LayerReport, Message};
+use super::layer::{JailError, LayerReport};
 use super::spec::{self, Outside, Spec, View};
 use super::{reaper, stage2};
 use crate::config::Tier;
 use crate::plan::{Egress, Plan};
 use crate::relay::{ServerExit, ServerProcess};
 use crate::sys::clone::{self, Start, Step};
-use crate::sys::poll::{Interest, PollFd, poll, wait_for};
+use crate::sys::poll::{Interest, wait_for};
 use crate::sys::process::{self, Ended};
 use crate::sys::signal::SignalFd;
 use crate::sys::{fd, message, pidfd};
 use std::ffi::CStr;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -53,28 +55,6 @@ pub struct Nascent {
     report: OwnedFd,
     spec: OwnedFd,
     listeners: OwnedFd,
-}
-
-/// A jail that is being built by its plan. Dropping it kills it.
-#[derive(Debug)]
-pub struct Building {
-    running: Running,
-    report: OwnedFd,
-    /// Where stage 2 waits for what stands outside; `None` without egress.
-    go: Option<File>,
-    listeners: Option<OwnedFd>,
-}
-
-/// What must stand outside of the jail before the server is executed.
-pub trait Companion {
-    /// Readable when there is something to hear.
-    fn fd(&self) -> BorrowedFd<'_>;
-
-    /// Hears it: whether the companion stands now.
-    ///
-    /// # Errors
-    /// Why it never will.
-    fn stands(&mut self) -> Result<bool, JailError>;
 }
 
 /// How long the end of a jail that is dropped may take before its reaper is killed.
@@ -140,29 +120,6 @@ impl Nascent {
     }
 }
 
-impl Building {
-    /// The socket on which the listeners of the jail's network will come, once, and only with egress.
-    pub fn listeners(&mut self) -> Option<OwnedFd> {
-        self.listeners.take()
-    }
-
-    /// Waits until the server has been executed, under the conditions of [`Nascent::finish`]. With egress `companion` is
-    /// what holds the listeners; without it such a jail fails.
-    ///
-    /// # Errors
-    /// [`JailError`]: the layer that does not hold, or why the companion does not stand. Nothing is left running then.
-    pub fn hear(self, signals: Option<&SignalFd>, companion: Option<&mut dyn Companion>) -> Result<Running, JailError> {
-        let Building { mut running, report, go, listeners } = self;
-        // whoever should have them has them: stage 2 must learn when nobody does
-        drop(listeners);
-        running.report = hear(report, &mut running, signals, go.zip(companion))?;
-        if let Some(group) = &running.group {
-            group.amend(&mut running.report);
-        }
-        Ok(running)
-    }
-}
-
 fn clone(full: bool, descriptors: &[OwnedFd]) -> Result<(i32, OwnedFd), JailError> {
     // the others are made by stage 2 itself, on another processor
     let namespaces = if full { libc::CLONE_NEWUSER | libc::CLONE_NEWPID } else { 0 };
@@ -210,86 +167,14 @@ fn outside(full: bool) -> Result<Outside, JailError> {
     Ok(Outside { namespaces, root: identity("/")? })
 }
 
-/// How long building a jail may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Reads stage 2's report to its end, which is the exec; lets that go on once the companion stands.
-fn hear(
-    report: OwnedFd,
-    running: &mut Running,
-    signals: Option<&SignalFd>,
-    mut companion: Option<(File, &mut dyn Companion)>,
-) -> Result<Vec<LayerReport>, JailError> {
-    let failed = JailError::launcher("read the jail's report");
-    let deadline = Instant::now() + PATIENCE;
-    let mut report = File::from(report);
-    let mut bytes = Vec::new();
-    let mut fallen = None;
-    loop {
-        let mut set = [
-            PollFd::new(Some(report.as_fd()), Interest::Read),
-            PollFd::new(signals.map(AsFd::as_fd), Interest::Read),
-            PollFd::new(companion.as_ref().map(|(_, companion)| companion.fd()), Interest::Read),
-        ];
-        let in_time = poll(&mut set, Some(deadline)).map_err(&failed)?;
-        let [told, signalled, moved] = set.map(|fd| fd.is_ready());
-        if !in_time {
-            return Err(fallen.unwrap_or_else(|| {
-                JailError::Vanished(format!("not after {} seconds: is a file system hanging?", PATIENCE.as_secs()))
-            }));
-        }
-        if signalled && let Some(signal) = signals.and_then(|signals| signals.next().ok().flatten()) {
-            return Err(JailError::Vanished(format!("signal {signal} to mcpjail")));
-        }
-        if moved && let Some((mut go, waited_for)) = companion.take() {
-            match waited_for.stands() {
-                Ok(true) => {
-                    let _told_by_report = go.write_all(&[1]);
-                }
-                Ok(false) => companion = Some((go, waited_for)),
-                // the pipe closes, so that stage 2 gives up, and says so unless it had a reason of its own before
-                Err(error) => fallen = Some(error),
-            }
-        }
-        if told {
-            let mut chunk = [0; 4096];
-            match report.read(&mut chunk).map_err(&failed)? {
-                0 => break,
-                count => bytes.extend(chunk.iter().take(count)),
-            }
-        }
-    }
-    let mut rest = bytes.as_slice();
-    let mut lines = None;
-    while !rest.is_empty() {
-        let (message, after) = postcard::take_from_bytes::<Message>(rest)
-            .map_err(|_| JailError::Vanished("its report is cut off".into()))?;
-        match message {
-            Message::Report(report) => lines = Some(report),
-            // an exec that fails comes after the report
-            Message::Failed(failure) => {
-                return Err(match fallen {
-                    Some(companion) if failure.layer == Layer::Egress => companion,
-                    _ => JailError::from(failure),
-                });
-            }
-        }
-        rest = after;
-    }
-    if let Some(fallen) = fallen {
-        return Err(fallen);
-    }
-    if companion.is_some() {
-        return Err(JailError::Vanished("it did not wait for what stands outside".into()));
-    }
-    lines.ok_or_else(|| match running.wait() {
-        Ok(ServerExit::Code(code)) => JailError::Vanished(format!("exit code {code}")),
-        Ok(ServerExit::Signal(signal)) => JailError::Vanished(format!("signal {signal}")),
-        Err(error) => JailError::Vanished(error.to_string()),
-    })
-}
-
 impl Running {
+    /// Says in the report what the control group limits.
+    pub(super) fn amend_report(&mut self) {
+        if let Some(group) = &self.group {
+            group.amend(&mut self.report);
+        }
+    }
+
     /// Whether the kernel killed something in the jail because the memory limit was reached.
     #[must_use]
     pub fn ran_out_of_memory(&self) -> bool {

@@ -39,6 +39,12 @@ impl Event {
         self.any(libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR)
     }
 
+    /// Urgent data has come (`MSG_OOB`). A read stops in front of it though more is there.
+    #[must_use]
+    pub fn urgent(&self) -> bool {
+        self.any(libc::EPOLLPRI)
+    }
+
     /// An error waits to be taken off the socket.
     #[must_use]
     pub fn failed(&self) -> bool {
@@ -70,12 +76,19 @@ impl Epoll {
         own(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into()).map(Epoll)
     }
 
+    /// For tests: readable while something has happened that was not told yet.
+    #[cfg(test)]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.0)
+    }
+
     /// Watches `fd` for both directions. What is true of it at this moment is reported once, too.
     ///
     /// # Errors
     /// As epoll_ctl(2).
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let events = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET).cast_unsigned();
+        let told = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
+        let events = (told | libc::EPOLLET).cast_unsigned();
         let mut event = libc::epoll_event { events, u64: token };
         let (set, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: `event` outlives the call; the kernel copies it.

@@ -103,8 +103,16 @@ fn set<T>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Sends a byte out of band.
+    pub(crate) fn send_urgent(socket: BorrowedFd<'_>, byte: u8) {
+        // SAFETY: one byte may be read.
+        let count = unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, libc::MSG_OOB) };
+        assert_eq!(count, 1, "{}", io::Error::last_os_error());
+    }
+
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 

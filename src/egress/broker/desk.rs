@@ -103,8 +103,8 @@ impl Desk {
     }
 
     /// When it has at the latest.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.resolver.deadline()
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.resolver.deadline(now)
     }
 
     /// What was decided since the last call.

@@ -77,7 +77,7 @@ fn serve(rules: Rules, machine: Machine, proxy: BorrowedFd<'_>, events: Borrowed
     let mut room = vec![0; LARGEST];
     loop {
         let mut set = [PollFd::new(Some(proxy), Interest::Read), PollFd::new(Some(desk.wake()), Interest::Read)];
-        poll(&mut set, desk.deadline())?;
+        poll(&mut set, desk.deadline(Instant::now()))?;
         let asked = set.first().is_some_and(PollFd::is_ready);
         desk.resolved(Instant::now());
         if asked {

@@ -177,3 +177,87 @@ enum Next {
     Question(usize),
     TooLong,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::proxy::outbox::Outbox;
+    use crate::sys::epoll::Epoll;
+    use crate::sys::message::packet_pair;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    const KEY: Key = Key { index: 0, generation: 0 };
+
+    /// Shared things, with a broker and a launcher that say nothing.
+    fn shared() -> (Shared, [OwnedFd; 2]) {
+        let ((broker, ours), (events, theirs)) = (packet_pair().unwrap(), packet_pair().unwrap());
+        (Shared::new(Epoll::new().unwrap(), Outbox::new(broker), Outbox::new(events), 0), [ours, theirs])
+    }
+
+    fn framed(name: &[u8]) -> Vec<u8> {
+        let question = [b"\0\x09\x01\0\0\x01\0\0\0\0\0\0", name, b"\0\0\x01\0\x01"].concat();
+        [&[0, u8::try_from(question.len()).unwrap()][..], &question].concat()
+    }
+
+    #[test]
+    fn a_client_that_takes_no_answers_is_not_read_any_further() {
+        let (mut shared, _others) = shared();
+        let mut names = Names::default();
+        // local sockets have small buffers
+        let (mut client, ours) = UnixStream::pair().unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut asking = Asking::new(ours.into(), &shared);
+        let one = framed(b"\x09localhost");
+        let many = one.repeat(1000);
+        let (mut asked, mut settled) = (0, 0);
+        while settled < 3 {
+            let (before, taken) = (asking.sent + asking.outbox.len(), client.write(&many[asked % many.len()..]));
+            asked += taken.as_ref().map_or(0, |count| *count);
+            asking.client.readable = true;
+            let step = asking.advance(KEY, &mut names, &mut shared);
+            assert!(matches!(step, Step::Wait | Step::Again), "{step:?}");
+            let changed = taken.is_ok() || before != asking.sent + asking.outbox.len();
+            settled = if changed { 0 } else { settled + 1 };
+            assert!(asking.outbox.len() - asking.sent <= ANSWERS + 512, "{}", asking.outbox.len());
+            assert!(asking.inbox.len() <= 2 * names::LONGEST + 2, "{}", asking.inbox.len());
+        }
+        assert!(asked > 0 && asking.outbox.len() - asking.sent > ANSWERS);
+        assert_ne!(asking.deadline(), u64::MAX);
+        // and when it takes them, each of its questions has one
+        let (mut room, mut got) = (vec![0; 1 << 20], 0);
+        loop {
+            while let Ok(count) = client.read(&mut room) {
+                got += count;
+            }
+            if got / (one.len() + 16) == asked / one.len() {
+                break;
+            }
+            (asking.client.readable, asking.client.writable) = (true, true);
+            assert!(!matches!(asking.advance(KEY, &mut names, &mut shared), Step::End(_)));
+        }
+        assert_eq!(asking.inbox.len(), asked % one.len());
+    }
+
+    #[test]
+    fn a_client_with_questions_at_the_broker_has_all_the_time() {
+        let (mut shared, _others) = shared();
+        let mut names = Names::default();
+        let (mut client, ours) = UnixStream::pair().unwrap();
+        let mut asking = Asking::new(ours.into(), &shared);
+        client.write_all(&framed(b"\x01a\x07example").repeat(2)).unwrap();
+        asking.client.readable = true;
+        assert_eq!(asking.advance(KEY, &mut names, &mut shared), Step::Wait);
+        assert_eq!((asking.under_way, asking.deadline()), (2, u64::MAX));
+        asking.answer(b"answer");
+        assert_eq!(asking.advance(KEY, &mut names, &mut shared), Step::Wait);
+        let mut room = [0; 8];
+        client.read_exact(&mut room).unwrap();
+        assert_eq!((&room, asking.deadline()), (b"\0\x06answer", u64::MAX));
+        asking.answer(b"answer");
+        assert_eq!(asking.advance(KEY, &mut names, &mut shared), Step::Wait);
+        assert_eq!(asking.expire(&shared), Step::Wait);
+        shared.start -= PATIENCE;
+        assert_eq!(asking.expire(&shared), Step::End(End::DONE));
+    }
+}

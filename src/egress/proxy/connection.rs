@@ -123,7 +123,7 @@ impl Connection {
         shared: &mut Shared,
     ) -> io::Result<Step> {
         let Stage::Dialling(dialling) = &mut self.stage else { return Err(out_of_turn()) };
-        dialling.answered();
+        dialling.answered(shared);
         match (reply, socket) {
             (Reply::Refused { reason, .. }, None) => {
                 if dialling.is_alone() {
@@ -134,7 +134,10 @@ impl Connection {
             (Reply::Unreachable { errno, .. }, None) => dialling.without(Some(errno)),
             (Reply::Hear { what, .. }, None) if dialling.may_hear() => return Ok(self.hear(what, key, shared)),
             (Reply::Dialled { address, names, more, .. }, Some(socket)) => {
-                dialling.add(key, socket, (address, names, more), shared)?;
+                // the user has only so many watches, which the server can use up: that ends this connection, no other
+                if let Err(error) = dialling.add(key, socket, (address, names, more), shared) {
+                    return Ok(Step::End(End::broken(&error)));
+                }
             }
             _ => return Err(out_of_turn()),
         }

@@ -31,6 +31,8 @@ pub(super) struct Dialling {
     heard: Vec<u8>,
     /// The question under way.
     asked: Option<u32>,
+    /// One of the spare descriptors is kept for its reply.
+    reserved: bool,
     /// Which attempt to ask for next.
     attempt: u8,
     /// There is one that was not asked for.
@@ -76,8 +78,8 @@ impl Dialling {
     /// Asks for the first attempt.
     pub(super) fn new(key: Key, destination: SocketAddr, said: Said, heard: Vec<u8>, shared: &mut Shared) -> Dialling {
         let (asked, race, errno, racers) = (None, None, None, Vec::new());
-        let mut dialling =
-            Dialling { said, heard, asked, attempt: 0, more: false, race, overdue: false, racers, errno };
+        let (reserved, attempt, more, overdue) = (false, 0, false, false);
+        let mut dialling = Dialling { said, heard, asked, reserved, attempt, more, race, overdue, racers, errno };
         dialling.ask(key, destination, shared);
         dialling
     }
@@ -96,13 +98,21 @@ impl Dialling {
         let (said, attempt) = (self.said.clone(), self.attempt);
         let ask = |id| Ask::Open { id, destination, said, attempt };
         self.asked = Some(shared.ask(Asker::Connection(key), ask));
+        // now, not when it comes: others ask in the same turn
+        self.reserved = !self.racers.is_empty();
+        if self.reserved {
+            shared.spare -= 1;
+        }
         self.attempt = attempt.saturating_add(1);
         self.without(None);
     }
 
     /// The reply to the question has come.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, shared: &mut Shared) {
         self.asked = None;
+        if std::mem::take(&mut self.reserved) {
+            shared.spare += 1;
+        }
     }
 
     /// The broker has opened a socket.
@@ -193,6 +203,7 @@ impl Dialling {
     pub(super) fn release(&mut self, shared: &mut Shared) {
         if let Some(id) = self.asked.take() {
             shared.forget(id);
+            self.answered(shared);
         }
         while !self.racers.is_empty() {
             let racer = self.take_out(0, shared);
@@ -220,5 +231,50 @@ impl Racer {
         self.side.check()?;
         // neither connected nor connecting: both directions are closed, and no error is left
         if self.side.is_hung_up() { Err(io::Error::from_raw_os_error(libc::ENOTCONN)) } else { Ok(true) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::proxy::outbox::Outbox;
+    use crate::sys::epoll::Epoll;
+    use crate::sys::message::packet_pair;
+    use std::os::unix::net::UnixStream;
+
+    /// Descriptors are limited: those that race at the same moment must not all count on the same spare one.
+    #[test]
+    fn a_spare_descriptor_is_promised_once() {
+        let ((broker, _asked), (events, _heard)) = (packet_pair().unwrap(), packet_pair().unwrap());
+        let mut shared = Shared::new(Epoll::new().unwrap(), Outbox::new(broker), Outbox::new(events), 1);
+        let place: SocketAddr = "192.0.2.1:443".parse().unwrap();
+        let mut others = Vec::new();
+        let mut socket = || {
+            let (one, other) = UnixStream::pair().unwrap();
+            others.push(other);
+            OwnedFd::from(one)
+        };
+        let keys = [0, 1].map(|index| Key { index, generation: 0 });
+        let mut all = keys.map(|key| Dialling::new(key, place, Said::Nothing, Vec::new(), &mut shared));
+        for (key, dialling) in keys.into_iter().zip(&mut all) {
+            dialling.answered(&mut shared);
+            dialling.add(key, socket(), (place, Vec::new(), true), &mut shared).unwrap();
+        }
+        shared.now += HEAD_START;
+        for (key, dialling) in keys.into_iter().zip(&mut all) {
+            assert!(matches!(dialling.advance(key, place, &mut shared), Ok(Dialled::NotYet)));
+        }
+        let [mut first, mut second] = all;
+        assert_eq!((first.asked.is_some(), second.asked.is_some(), shared.spare), (true, false, 0));
+        first.answered(&mut shared);
+        first.add(keys[0], socket(), (place, Vec::new(), true), &mut shared).unwrap();
+        assert_eq!(shared.spare, 0);
+        first.release(&mut shared);
+        assert_eq!(shared.spare, 1);
+        // and one whose reply never comes gives it back
+        assert!(matches!(second.advance(keys[1], place, &mut shared), Ok(Dialled::NotYet)));
+        assert_eq!((second.asked.is_some(), shared.spare), (true, 0));
+        second.release(&mut shared);
+        assert_eq!(shared.spare, 1);
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) buffer: Box<[u8]>,
     /// When this turn began.
     pub(super) now: Instant,
-    start: Instant,
+    pub(super) start: Instant,
     /// By the ids of the questions. These are never used twice, so that no reply comes to somebody else.
     asked: BTreeMap<u32, Asker>,
     next_id: u32,

@@ -132,7 +132,7 @@ fn hanging_names_hold_up_neither_others_nor_granted_addresses() {
     }
     assert_eq!(stage.open("9.9.9.9:22", Said::Nothing), dialled("9.9.9.9:22", &[], false));
     assert_eq!(stage.name("good.test", Family::V4).0, addresses(&["9.9.9.1"]));
-    let deadline = stage.desk.deadline().unwrap();
+    let deadline = stage.desk.deadline(stage.now).unwrap();
     assert_eq!(deadline, stage.now + TOTAL);
     stage.desk.resolved(deadline);
     let out = stage.desk.out();

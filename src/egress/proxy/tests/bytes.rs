@@ -2,9 +2,11 @@
 
 use super::world::*;
 use crate::egress::Reason;
+use crate::sys::stream::tests::send_urgent;
 use proptest::prelude::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +39,31 @@ fn small_messages_go_there_and_back() {
     assert_eq!(record.sum(), (None, total, total));
     assert_eq!((record.destination, record.dialled, record.name), (world.place, Some(address), None));
     world.end().unwrap();
+}
+
+/// A read stops in front of urgent data, and no event tells of what follows it. The urgent byte itself is no part of the
+/// stream of bytes, for whoever does not ask for it.
+#[test]
+fn what_follows_urgent_data_arrives() {
+    let world = World::new(LIMITS);
+    let mut client = world.connect();
+    let (id, ..) = world.asked_open();
+    let say = |mut stream: &TcpStream| {
+        stream.write_all(b"before").unwrap();
+        send_urgent(stream.as_fd(), b'!');
+        stream.write_all(b" and after").unwrap();
+    };
+    // all of it is there before the proxy reads
+    say(&client);
+    let mut server = world.dialled(id, &[]);
+    let mut room = [0; 16];
+    server.read_exact(&mut room).unwrap();
+    assert_eq!(&room, b"before and after");
+    for _ in 0..100 {
+        say(&server);
+        client.read_exact(&mut room).unwrap();
+        assert_eq!(&room, b"before and after");
+    }
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod attacks;
 mod bytes;
+mod driven;
 mod ends;
 mod hearing;
+mod jail;
 mod limits;
 mod questions;
 mod racing;
