@@ -33,6 +33,8 @@ const EAI_ADDRFAMILY: i32 = -9;
 /// # Errors
 /// [`ResolveError`].
 pub fn resolve(name: &CStr, most: usize) -> Result<Vec<IpAddr>, ResolveError> {
+    #[cfg(target_env = "musl")]
+    let name = &*whole(name, &std::fs::read("/etc/hosts").unwrap_or_default());
     // SAFETY: all-zero is a valid `addrinfo`: integers and null pointers.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_family = libc::AF_UNSPEC;
@@ -66,6 +68,26 @@ pub fn resolve(name: &CStr, most: usize) -> Result<Vec<IpAddr>, ResolveError> {
     if found.is_empty() { Err(ResolveError::NoName) } else { Ok(found) }
 }
 
+/// The name as musl does not complete it by the search domains of resolv.conf, which `LOCALDOMAIN` does not switch off there:
+/// with a dot at its end, unless the hosts file has it, where it stands without one and where musl looks first.
+#[cfg(any(target_env = "musl", test))]
+fn whole<'a>(name: &'a CStr, hosts: &[u8]) -> std::borrow::Cow<'a, CStr> {
+    /// musl reads lines into so many bytes, and skips what is longer.
+    const LINE: usize = 510;
+    let own = name.to_bytes();
+    let listed = |line: &[u8]| {
+        let entry = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let mut words = entry.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let address = words.next().and_then(|word| str::from_utf8(word).ok()?.parse::<IpAddr>().ok());
+        line.len() < LINE && address.is_some() && words.any(|word| word == own)
+    };
+    let number = name.to_str().is_ok_and(|text| text.parse::<IpAddr>().is_ok());
+    if own.is_empty() || own.ends_with(b".") || number || hosts.split(|byte| *byte == b'\n').any(listed) {
+        return name.into();
+    }
+    std::ffi::CString::new([own, b"."].concat()).map_or(name.into(), Into::into)
+}
+
 /// A list of getaddrinfo(3), freed with this.
 struct List(*mut libc::addrinfo);
 
@@ -96,6 +118,30 @@ mod tests {
         // numbers are not looked up anywhere
         assert_eq!(resolve(c"192.0.2.7", 8).unwrap(), ["192.0.2.7".parse::<IpAddr>().unwrap()]);
         assert_eq!(resolve(c"2001:db8::7", 1).unwrap(), ["2001:db8::7".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn names_are_whole_unless_the_hosts_file_has_them() {
+        let hosts = [
+            &b"127.0.0.1\tlocalhost  db.test # old.test\nno-address word.test\n192.0.2.1 "[..],
+            &[b'x'; 600],
+            b" long.test",
+        ];
+        let hosts = hosts.concat();
+        for (name, expected) in [
+            (c"localhost", c"localhost"),
+            (c"db.test", c"db.test"),
+            (c"b.test", c"b.test."),
+            (c"old.test", c"old.test."),
+            (c"word.test", c"word.test."),
+            (c"long.test", c"long.test."),
+            (c"api.test.", c"api.test."),
+            (c"192.0.2.7", c"192.0.2.7"),
+            (c"2001:db8::7", c"2001:db8::7"),
+            (c"", c""),
+        ] {
+            assert_eq!(&*whole(name, &hosts), expected);
+        }
     }
 
     #[test]
