@@ -193,7 +193,7 @@ fn on_other_ports_tls_must_be_for_a_granted_name() {
         (client_hello(Some("evil.example.com")), Reason::ForeignServerName),
         (client_hello(Some("xdb.example.com")), Reason::ForeignServerName),
         (client_hello(None), Reason::NoServerName),
-        (vec![0x80, 0x2e, 1, 3, 1], Reason::NoServerName),
+        (vec![0x80, 0x2e, 1], Reason::NoServerName),
     ] {
         for at_once in [true, false] {
             let (mut client, mut server) = named(&world);
