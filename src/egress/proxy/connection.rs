@@ -134,7 +134,9 @@ impl Connection {
             (Reply::Unreachable { errno, .. }, None) => dialling.without(Some(errno)),
             (Reply::Hear { what, .. }, None) if dialling.may_hear() => return Ok(self.hear(what, key, shared)),
             (Reply::Dialled { address, names, more, .. }, Some(socket)) => {
-                dialling.add(key, socket, (address, names, more), shared)?;
+                if let Err(error) = dialling.add(key, socket, (address, names, more), shared) {
+                    return Ok(Step::End(End::broken(&error)));
+                }
             }
             _ => return Err(out_of_turn()),
         }

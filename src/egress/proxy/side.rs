@@ -14,8 +14,8 @@ pub(super) struct Side {
     pub(super) readable: bool,
     /// A write may find room.
     pub(super) writable: bool,
-    /// The end, or an error, stands behind what can be read, and no further event will say so.
-    ended: bool,
+    /// Something else than bytes may stand behind what a read gives, and no further event will say so.
+    interrupted: bool,
     /// An error may wait on the socket.
     failed: bool,
     hung_up: bool,
@@ -24,7 +24,7 @@ pub(super) struct Side {
 impl Side {
     /// A socket that can be written to.
     pub(super) fn connected(socket: OwnedFd) -> Side {
-        Side { socket, readable: false, writable: true, ended: false, failed: false, hung_up: false }
+        Side { socket, readable: false, writable: true, interrupted: false, failed: false, hung_up: false }
     }
 
     /// A socket that is not connected yet.
@@ -44,7 +44,7 @@ impl Side {
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.readable();
         self.writable |= event.writable();
-        self.ended |= event.ended();
+        self.interrupted |= event.interrupted();
         self.failed |= event.failed();
         self.hung_up |= event.hung_up();
     }
@@ -78,8 +78,8 @@ impl Side {
         }
         match stream::receive(self.fd(), room) {
             Ok(count) => {
-                // less than asked for is all there was, and more causes an event (epoll(7)); the end does not cause another
-                self.readable = count == room.len() || self.ended;
+                // less than asked for is all there was, and more of it causes an event (epoll(7))
+                self.readable = count == room.len() || self.interrupted;
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -5,6 +5,7 @@ use crate::egress::Reason;
 use proptest::prelude::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
@@ -131,6 +132,22 @@ fn a_slow_reader_slows_the_sender_and_holds_little() {
         assert_eq!(at, sent);
     }
     assert_eq!(world.record().refused, None);
+}
+
+#[test]
+fn urgent_bytes_stay_in_their_place() {
+    let world = World::new(LIMITS);
+    let (client, server) = world.joined(&[]);
+    for (mut from, mut to) in [(&client, &server), (&server, &client)] {
+        for _ in 0..20 {
+            from.write_all(b"ab").unwrap();
+            crate::sys::stream::send_urgent(from.as_fd(), b'!');
+            from.write_all(b"cd").unwrap();
+            let mut room = [0; 5];
+            to.read_exact(&mut room).unwrap();
+            assert_eq!(&room, b"ab!cd");
+        }
+    }
 }
 
 #[test]
