@@ -24,7 +24,7 @@ impl Event {
     /// There is something to read, or the end, or an error.
     #[must_use]
     pub fn readable(&self) -> bool {
-        self.any(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR)
+        self.any(libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR)
     }
 
     /// There is room to write, or an error.
@@ -33,16 +33,11 @@ impl Event {
         self.any(libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR)
     }
 
-    /// Nothing more will come than what is there already: the other side has ended, or broken off.
+    /// A read that gives less than there is room for need not have given all: what follows is the end, an error, or what
+    /// was sent as urgent, at which reads stop.
     #[must_use]
-    pub fn ended(&self) -> bool {
-        self.any(libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR)
-    }
-
-    /// Urgent data has come (`MSG_OOB`). A read stops in front of it though more is there.
-    #[must_use]
-    pub fn urgent(&self) -> bool {
-        self.any(libc::EPOLLPRI)
+    pub fn interrupted(&self) -> bool {
+        self.any(libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLPRI)
     }
 
     /// An error waits to be taken off the socket.
@@ -87,8 +82,8 @@ impl Epoll {
     /// # Errors
     /// As epoll_ctl(2).
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let told = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
-        let events = (told | libc::EPOLLET).cast_unsigned();
+        let events =
+            (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET).cast_unsigned();
         let mut event = libc::epoll_event { events, u64: token };
         let (set, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: `event` outlives the call; the kernel copies it.
@@ -147,7 +142,7 @@ mod tests {
         epoll.add(ours.as_fd(), u64::MAX - 7).unwrap();
         let first = epoll.wait(&mut room, None).unwrap()[0];
         assert_eq!(first.token(), u64::MAX - 7);
-        assert!(first.writable() && !first.readable() && !first.ended());
+        assert!(first.writable() && !first.readable() && !first.interrupted());
         assert!(epoll.wait(&mut room, NOW).unwrap().is_empty());
 
         theirs.write_all(b"x").unwrap();
@@ -159,7 +154,7 @@ mod tests {
 
         theirs.shutdown(Shutdown::Write).unwrap();
         let end = epoll.wait(&mut room, None).unwrap()[0];
-        assert!(end.readable() && end.ended() && !end.failed() && !end.hung_up());
+        assert!(end.readable() && end.interrupted() && !end.failed() && !end.hung_up());
         drop(theirs);
         assert!(epoll.wait(&mut room, None).unwrap()[0].hung_up());
     }

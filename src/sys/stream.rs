@@ -46,12 +46,14 @@ pub fn take_error(socket: BorrowedFd<'_>) -> io::Result<i32> {
     Ok(value)
 }
 
-/// Sends small writes at once (`TCP_NODELAY`).
+/// Sends small writes at once (`TCP_NODELAY`), and keeps what was sent as urgent in its place (`SO_OOBINLINE`).
 ///
 /// # Errors
 /// As setsockopt(2).
-pub fn no_delay(socket: BorrowedFd<'_>) -> io::Result<()> {
-    set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1)
+pub fn pass_on(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &on)?;
+    set(socket, libc::SOL_SOCKET, libc::SO_OOBINLINE, &on)
 }
 
 /// Closes a connection so that the other side sees it reset, and drops what was not delivered.
@@ -157,7 +159,7 @@ pub(crate) mod tests {
     #[test]
     fn ends_and_resets_arrive_as_such() {
         let (mut stream, accepted) = pair();
-        no_delay(accepted.as_fd()).unwrap();
+        pass_on(accepted.as_fd()).unwrap();
         finish(accepted.as_fd()).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
         stream.write_all(b"x").unwrap();

@@ -11,8 +11,9 @@ use std::io;
 
 /// The smallest read, bytes; also the first.
 const LEAST: usize = 16 << 10;
-/// How many reads one direction makes before others have their turn.
-const READS: u32 = 8;
+/// How many bytes, and in how many reads, one direction moves before others have their turn.
+const BYTES: usize = 1 << 20;
+const READS: u32 = 16;
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Flow {
     /// # Errors
     /// As recv(2) and send(2): one of the sides is broken.
     pub(super) fn pump(&mut self, from: &mut Side, to: &mut Side, shared: &mut Shared) -> io::Result<Pumped> {
+        let mut bytes = 0;
         for _ in 0..READS {
             if !self.held.is_empty() && !self.write_held(to, shared)? {
                 return Ok(Pumped::Rests);
@@ -85,7 +87,8 @@ impl Flow {
             match self.progress {
                 Progress::Open => {}
                 Progress::EndRead => {
-                    stream::finish(to.fd())?;
+                    // where the other side has broken off, that it did is what counts
+                    stream::finish(to.fd()).or_else(|error| to.check().and(Err(error)))?;
                     self.progress = Progress::Done;
                     return Ok(Pumped::Rests);
                 }
@@ -102,6 +105,7 @@ impl Flow {
                 self.progress = Progress::EndRead;
                 continue;
             }
+            bytes += count;
             let taken = to.send(read)?;
             self.count(taken);
             if taken < count {
@@ -110,6 +114,9 @@ impl Flow {
                 shared.held += self.held.len();
             } else if count == self.chunk {
                 self.chunk = (self.chunk * 2).min(shared.buffer.len());
+            }
+            if bytes >= BYTES {
+                break;
             }
         }
         Ok(Pumped::Again)

@@ -362,7 +362,7 @@ impl Proxy {
             });
         }
         let key = self.places.next_key();
-        let watched = stream::no_delay(socket.as_fd())
+        let watched = stream::pass_on(socket.as_fd())
             .and_then(|()| self.shared.epoll.add(socket.as_fd(), Token::Client(key).number()));
         let entry = match kind {
             Kind::DnsTcp => Entry::Asking(Asking::new(socket, &self.shared)),

@@ -45,7 +45,7 @@ impl Moving {
         up: Flow,
         shared: &mut Shared,
     ) -> io::Result<Moving> {
-        stream::no_delay(remote.fd())?;
+        stream::pass_on(remote.fd())?;
         let gate = (!names.is_empty()).then(|| Box::new(Gate::new(names)));
         Ok(Moving { remote, attempt, up, down: Flow::new(Vec::new(), shared), gate })
     }

@@ -14,9 +14,8 @@ pub(super) struct Side {
     pub(super) readable: bool,
     /// A write may find room.
     pub(super) writable: bool,
-    /// The end, an error, or what follows urgent data stands behind what can be read, and no further event will say so.
-    /// Every read goes on until nothing is found.
-    behind: bool,
+    /// Something else than bytes may stand behind what a read gives, and no further event will say so.
+    interrupted: bool,
     /// An error may wait on the socket.
     failed: bool,
     hung_up: bool,
@@ -25,7 +24,7 @@ pub(super) struct Side {
 impl Side {
     /// A socket that can be written to.
     pub(super) fn connected(socket: OwnedFd) -> Side {
-        Side { socket, readable: false, writable: true, behind: false, failed: false, hung_up: false }
+        Side { socket, readable: false, writable: true, interrupted: false, failed: false, hung_up: false }
     }
 
     /// A socket that is not connected yet.
@@ -45,7 +44,7 @@ impl Side {
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.readable();
         self.writable |= event.writable();
-        self.behind |= event.ended() || event.urgent();
+        self.interrupted |= event.interrupted();
         self.failed |= event.failed();
         self.hung_up |= event.hung_up();
     }
@@ -79,8 +78,8 @@ impl Side {
         }
         match stream::receive(self.fd(), room) {
             Ok(count) => {
-                // less than asked for is all there was, and more causes an event (epoll(7)); what stands behind causes none
-                self.readable = count == room.len() || self.behind;
+                // less than asked for is all there was, and more of it causes an event (epoll(7))
+                self.readable = count == room.len() || self.interrupted;
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -36,12 +36,13 @@ type Choice = (u32, u32);
 // socket options, level and name: asm-generic/socket.h, linux/tcp.h
 const SOCKET: u32 = 1;
 const TCP: u32 = 6;
-/// SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER; TCP_NODELAY, _CORK, _KEEPIDLE, _KEEPINTVL, _KEEPCNT, _QUICKACK,
+/// SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER; TCP_NODELAY, _CORK, _KEEPIDLE, _KEEPINTVL, _KEEPCNT, _QUICKACK,
 /// _USER_TIMEOUT, _NOTSENT_LOWAT.
 const PROXY_SETS: &[Choice] = &[
     (SOCKET, 7),
     (SOCKET, 8),
     (SOCKET, 9),
+    (SOCKET, 10),
     (SOCKET, 13),
     (TCP, 1),
     (TCP, 3),

@@ -41,8 +41,8 @@ fn small_messages_go_there_and_back() {
     world.end().unwrap();
 }
 
-/// A read stops in front of urgent data, and no event tells of what follows it. The urgent byte itself is no part of the
-/// stream of bytes, for whoever does not ask for it.
+/// A read stops behind urgent data, and no event tells of what follows it. The urgent byte is a byte like any other: what
+/// was looked at is what is sent on.
 #[test]
 fn what_follows_urgent_data_arrives() {
     let world = World::new(LIMITS);
@@ -56,13 +56,13 @@ fn what_follows_urgent_data_arrives() {
     // all of it is there before the proxy reads
     say(&client);
     let mut server = world.dialled(id, &[]);
-    let mut room = [0; 16];
+    let mut room = [0; 17];
     server.read_exact(&mut room).unwrap();
-    assert_eq!(&room, b"before and after");
+    assert_eq!(&room, b"before! and after");
     for _ in 0..100 {
         say(&server);
         client.read_exact(&mut room).unwrap();
-        assert_eq!(&room, b"before and after");
+        assert_eq!(&room, b"before! and after");
     }
 }
 
@@ -158,6 +158,22 @@ fn a_slow_reader_slows_the_sender_and_holds_little() {
         assert_eq!(at, sent);
     }
     assert_eq!(world.record().refused, None);
+}
+
+#[test]
+fn urgent_bytes_stay_in_their_place() {
+    let world = World::new(LIMITS);
+    let (client, server) = world.joined(&[]);
+    for (mut from, mut to) in [(&client, &server), (&server, &client)] {
+        for _ in 0..20 {
+            from.write_all(b"ab").unwrap();
+            send_urgent(from.as_fd(), b'!');
+            from.write_all(b"cd").unwrap();
+            let mut room = [0; 5];
+            to.read_exact(&mut room).unwrap();
+            assert_eq!(&room, b"ab!cd");
+        }
+    }
 }
 
 #[test]

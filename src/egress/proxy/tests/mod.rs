@@ -1,6 +1,7 @@
 //! The whole proxy on real sockets of the loopback, with a broker and a launcher that the tests play.
 
 mod attacks;
+mod bench;
 mod bytes;
 mod driven;
 mod ends;
