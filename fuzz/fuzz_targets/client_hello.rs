@@ -68,6 +68,7 @@ fn look(stream: &[u8], sizes: [usize; 3]) {
         Hello::Incomplete => assert!(lenient.is_none_or(|(_, complete)| !complete), "nobody waits for nothing"),
         Hello::Malformed => {}
     }
+    assert!(!matches!(whole, Hello::Named(_) | Hello::Nameless) || orderly(stream), "some servers refuse such records");
     // What nobody can read in another way is read.
     if let Some(name) = strict(stream) {
         let name = name.map(|name| str::from_utf8(name).ok().and_then(|name| DnsName::parse(name).ok()));
@@ -80,6 +81,24 @@ fn look(stream: &[u8], sizes: [usize; 3]) {
             }
         );
     }
+}
+
+/// Whether records are as every server takes them, and the first message ends with one of them.
+fn orderly(stream: &[u8]) -> bool {
+    let mut message = vec![];
+    let mut rest = stream;
+    while let [22, 3, 1..=3, rest_of_header @ ..] = rest {
+        let Some((length @ 1..=0x4000, content)) = number(rest_of_header, 2) else { return false };
+        let Some((content, more)) = content.split_at_checked(length) else { return false };
+        message.extend_from_slice(content);
+        if let Some((length, body)) = message.get(1..).and_then(|message| number(message, 3))
+            && length <= body.len()
+        {
+            return length == body.len();
+        }
+        rest = more;
+    }
+    false
 }
 
 /// What a server may see that forgives all it can: any version, empty records, warnings, more than one message, lengths
