@@ -142,17 +142,10 @@ fn oldest(held: &[Entry]) -> Option<DnsName> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{ip, name};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-
-    fn name(text: &str) -> DnsName {
-        DnsName::parse(text).unwrap()
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
 
     fn names(ledger: &Ledger, address: &str, now: Instant) -> Vec<(String, bool)> {
         ledger.names(ip(address), now).map(|held| (held.name.to_string(), held.fresh)).collect()

@@ -42,6 +42,8 @@ mod rule;
 mod rules;
 mod start;
 mod tell;
+#[cfg(test)]
+mod testing;
 pub mod trial;
 mod verdict;
 mod watch;

@@ -236,12 +236,9 @@ impl<T> Resolver<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::name;
     use super::*;
     use std::sync::Condvar;
-
-    fn name(text: &str) -> DnsName {
-        DnsName::parse(text).unwrap()
-    }
 
     type Found = Result<Vec<IpAddr>, ResolveError>;
 

@@ -218,20 +218,13 @@ impl fmt::Display for Rule {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{ip, name};
     use super::*;
     use proptest::prelude::*;
 
     fn table(to: &str, flags: &str) -> Result<Rule, RuleFault> {
         let has = |flag: char| flags.contains(flag);
         Rule::try_from(Written { to: to.to_owned(), private: has('p'), dangerous: has('d'), raw: has('r') })
-    }
-
-    fn name(text: &str) -> DnsName {
-        DnsName::parse(text).unwrap()
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
     }
 
     #[test]

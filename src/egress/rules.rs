@@ -103,27 +103,10 @@ impl<'a> IntoIterator for &'a Rules {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Written;
+    use super::super::testing::{ip, name, rules};
     use super::*;
 
-    fn rules(lines: &[(&str, &str)]) -> Rules {
-        let rule = |(to, flags): &(&str, &str)| {
-            let has = |flag: char| flags.contains(flag);
-            let written = Written { to: (*to).to_owned(), private: has('p'), dangerous: has('d'), raw: has('r') };
-            Rule::try_from(written).unwrap()
-        };
-        Rules::new(lines.iter().map(rule).collect()).unwrap()
-    }
-
-    fn name(text: &str) -> DnsName {
-        DnsName::parse(text).unwrap()
-    }
-
     fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 

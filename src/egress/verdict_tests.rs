@@ -1,28 +1,11 @@
 //! Tests of the decision: a table of what each kind of rule grants, and what no question ever gets.
 
 use super::super::ledger::LIFETIME;
-use super::super::{Rule, Written};
+use super::super::testing::{ip, name, rules};
 use super::*;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::time::Duration;
-
-fn rules(lines: &[(&str, &str)]) -> Rules {
-    let rule = |(to, flags): &(&str, &str)| {
-        let has = |flag: char| flags.contains(flag);
-        let written = Written { to: (*to).to_owned(), private: has('p'), dangerous: has('d'), raw: has('r') };
-        Rule::try_from(written).unwrap()
-    };
-    Rules::new(lines.iter().map(rule).collect()).unwrap()
-}
-
-fn name(text: &str) -> DnsName {
-    DnsName::parse(text).unwrap()
-}
-
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
 
 fn tls(text: &str) -> Said {
     Said::Tls(name(text))
@@ -335,7 +318,7 @@ proptest! {
                 for at in &to {
                     prop_assert_eq!(at.port(), port);
                     let by_address = rules.iter().any(|rule| rule.ports().contains(port) && rule.holds(at.ip()));
-                    let by_name = |rule: &Rule| {
+                    let by_name = |rule: &crate::egress::Rule| {
                         rule.ports().contains(port) && rule.resolves_to(at.ip()) && handed.iter().any(|(text, handed, age)| {
                             ip(handed) == at.ip() && *age < LIFETIME.as_secs() && rule.names(&name(text))
                                 && names.contains(&name(text))

@@ -79,6 +79,21 @@ pub(super) enum Reply {
     Unreachable { id: u32, errno: i32 },
 }
 
+impl Reply {
+    /// Which question this is the reply to.
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            Reply::Addresses { id, .. }
+            | Reply::NoName { id }
+            | Reply::NoAnswer { id }
+            | Reply::Refused { id, .. }
+            | Reply::Hear { id, .. }
+            | Reply::Dialled { id, .. }
+            | Reply::Unreachable { id, .. } => *id,
+        }
+    }
+}
+
 /// What the first bytes must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Hear {

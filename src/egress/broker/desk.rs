@@ -363,16 +363,3 @@ fn fitting(names: &[DnsName]) -> Vec<DnsName> {
     kept.reverse();
     kept
 }
-
-/// The reply in the place of one whose socket could not be sent.
-pub(super) fn unreachable(reply: &Reply, errno: i32) -> Reply {
-    match reply {
-        Reply::Addresses { id, .. }
-        | Reply::NoName { id }
-        | Reply::NoAnswer { id }
-        | Reply::Refused { id, .. }
-        | Reply::Hear { id, .. }
-        | Reply::Dialled { id, .. }
-        | Reply::Unreachable { id, .. } => Reply::Unreachable { id: *id, errno },
-    }
-}

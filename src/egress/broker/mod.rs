@@ -13,7 +13,7 @@
 mod desk;
 
 use super::resolver::Lookup;
-use super::wire::{Ask, LARGEST};
+use super::wire::{Ask, LARGEST, Reply};
 use super::{Event, Rules};
 use crate::sys::poll::{Interest, PollFd, poll};
 use crate::sys::{dial, message, resolve};
@@ -95,7 +95,7 @@ fn serve(rules: Rules, machine: Machine, proxy: BorrowedFd<'_>, events: Borrowed
                         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                         // the user has too many descriptors under way, here or elsewhere
                         Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
-                            let reply = desk::unreachable(&reply, libc::ETOOMANYREFS);
+                            let reply = Reply::Unreachable { id: reply.id(), errno: libc::ETOOMANYREFS };
                             let bytes = postcard::to_allocvec(&reply).map_err(io::Error::other)?;
                             message::send(proxy, &bytes, &[], true)?;
                         }

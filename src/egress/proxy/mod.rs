@@ -408,7 +408,7 @@ impl Proxy {
     }
 
     fn reply(&mut self, reply: Reply, socket: Option<OwnedFd>) -> io::Result<()> {
-        match self.shared.answered(id(&reply)) {
+        match self.shared.answered(reply.id()) {
             None => Err(out_of_turn()),
             // a socket that came with it is closed
             Some(Asker::Nobody) => Ok(()),
@@ -454,18 +454,5 @@ impl Proxy {
                 return;
             }
         }
-    }
-}
-
-/// Which question a reply is to.
-fn id(reply: &Reply) -> u32 {
-    match reply {
-        Reply::Addresses { id, .. }
-        | Reply::NoName { id }
-        | Reply::NoAnswer { id }
-        | Reply::Refused { id, .. }
-        | Reply::Hear { id, .. }
-        | Reply::Dialled { id, .. }
-        | Reply::Unreachable { id, .. } => *id,
     }
 }

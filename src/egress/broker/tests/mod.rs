@@ -7,8 +7,9 @@ mod sequences;
 mod sockets;
 
 use super::*;
+use crate::egress::testing::{ip, name, rules};
 use crate::egress::wire::{Family, Hear, Reply, Said};
-use crate::egress::{DnsName, Protocol, Reason, Rule, Written};
+use crate::egress::{DnsName, Protocol, Reason};
 use crate::sys::message::packet_pair;
 use crate::sys::poll::wait_for;
 use crate::sys::resolve::ResolveError;
@@ -78,23 +79,6 @@ impl Script {
     fn dialled(&self) -> Vec<String> {
         self.dialled.lock().unwrap().iter().map(SocketAddr::to_string).collect()
     }
-}
-
-fn rules(lines: &[(&str, &str)]) -> Rules {
-    let rule = |(to, flags): &(&str, &str)| {
-        let has = |flag: char| flags.contains(flag);
-        let written = Written { to: (*to).to_owned(), private: has('p'), dangerous: has('d'), raw: has('r') };
-        Rule::try_from(written).unwrap()
-    };
-    Rules::new(lines.iter().map(rule).collect()).unwrap()
-}
-
-fn name(text: &str) -> DnsName {
-    DnsName::parse(text).unwrap()
-}
-
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
 }
 
 fn ips(all: &[&str]) -> Vec<IpAddr> {

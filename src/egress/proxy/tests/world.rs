@@ -2,8 +2,9 @@
 
 use crate::egress::listeners::{Kind, Listener};
 use crate::egress::proxy::{Setup, run};
+pub(super) use crate::egress::testing::name;
 use crate::egress::wire::{Ask, LARGEST, Reply, Said};
-use crate::egress::{DnsName, Event, Limits, Reason};
+use crate::egress::{Event, Limits, Reason};
 use crate::sys::message::{self, packet_pair};
 use crate::sys::poll::{Interest, wait_for};
 use crate::sys::{dial, socket};
@@ -152,10 +153,6 @@ impl Record {
     pub(super) fn sum(&self) -> (Option<Reason>, u64, u64) {
         (self.refused, self.sent, self.received)
     }
-}
-
-pub(super) fn name(text: &str) -> DnsName {
-    DnsName::parse(text).unwrap()
 }
 
 pub(super) fn open(ask: Ask) -> (u32, SocketAddr, Said, u8) {
