@@ -233,20 +233,31 @@ impl Connection {
         }
     }
 
-    /// Closes both sides and records it. A connection that did not end by itself is reset on both sides.
+    /// Where what the client sent may still be on its way: whether the client is known to have ended, and the bytes that it
+    /// sent so far.
+    pub(super) fn leaving(&self) -> Option<(bool, u64)> {
+        match &self.stage {
+            Stage::Moving(moving) if !moving.has_delivered() => Some((self.client.has_ended(), moving.moved().0)),
+            Stage::Hearing(_) | Stage::Dialling(_) | Stage::Moving(_) => None,
+        }
+    }
+
+    /// Closes both sides and records it. A connection that did not end by itself is reset on both sides, but for the
+    /// network's where the session is over and everything was sent that it is to have.
     pub(super) fn end(self, end: End, shared: &mut Shared) {
-        let (mut sent, mut received, mut remote) = (0, 0, None);
+        let (mut sent, mut received, mut remote, mut delivered) = (0, 0, None, false);
         match self.stage {
             Stage::Hearing(_) => {}
             Stage::Dialling(mut dialling) => dialling.release(shared),
             Stage::Moving(moving) => {
                 (sent, received) = moving.moved();
+                delivered = end.reason == Some(Reason::SessionEnded) && moving.has_delivered();
                 remote = Some(moving.close(shared));
             }
         }
         if end.reason.is_some() {
             stream::reset(self.client.into_socket());
-            if let Some(remote) = remote {
+            if let Some(remote) = remote.filter(|_| !delivered) {
                 stream::reset(remote.into_socket());
             }
         }

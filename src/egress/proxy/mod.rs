@@ -68,6 +68,10 @@ const ACCEPTS: u32 = 32;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long the launcher has for the last records; it waits no longer itself.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long what clients sent before they left may take to its end when the session is over.
+const DELIVERY: Duration = Duration::from_millis(500);
+/// How long no byte may come from a client that may have left.
+const QUIET: Duration = Duration::from_millis(100);
 /// Descriptors that this process has for itself beside its listeners, generously.
 const OWN_DESCRIPTORS: u64 = 32;
 
@@ -92,12 +96,15 @@ pub(crate) struct Setup {
 pub(crate) fn run(setup: Setup) -> io::Result<()> {
     let mut proxy = Proxy::new(setup)?;
     let result = loop {
-        match proxy.turn() {
+        match proxy.turn(None) {
             Ok(false) => {}
             Ok(true) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
+    if result.is_ok() {
+        proxy.deliver();
+    }
     proxy.finish();
     result
 }
@@ -169,9 +176,9 @@ impl Proxy {
         })
     }
 
-    /// Waits for something to happen and does what follows from it. Gives whether the session is over.
-    fn turn(&mut self) -> io::Result<bool> {
-        let timeout = self.timeout();
+    /// Waits for something to happen, at most for so long, and does what follows from it. Gives whether the session is over.
+    fn turn(&mut self, most: Option<Duration>) -> io::Result<bool> {
+        let timeout = [self.timeout(), most].into_iter().flatten().min();
         let count = self.shared.epoll.wait(&mut self.events, timeout)?.len();
         self.shared.now = Instant::now();
         for at in 0..count {
@@ -181,7 +188,9 @@ impl Proxy {
         }
         self.shared.flush();
         self.go_on();
-        self.take_from_sources()?;
+        if !self.over {
+            self.take_from_sources()?;
+        }
         self.expire();
         if let Some(error) = self.shared.broker_gone.take() {
             return Err(error);
@@ -192,7 +201,7 @@ impl Proxy {
     /// How long nothing needs to be done if nothing happens.
     fn timeout(&self) -> Option<Duration> {
         let open = self.is_open();
-        let sources = open && self.sources.ready() > 0;
+        let sources = open && !self.over && self.sources.ready() > 0;
         if !self.again.is_empty() || (open && !self.stalled.is_empty()) || (sources && self.paused.is_none()) {
             return Some(Duration::ZERO);
         }
@@ -434,6 +443,31 @@ impl Proxy {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Goes on for what clients sent before they left, as it would arrive without a proxy. Nothing new is taken.
+    ///
+    /// The end of a client is seen only behind its last bytes, so one from which bytes still come may have left as well.
+    fn deliver(&mut self) {
+        let until = Instant::now() + DELIVERY;
+        // the first turn only hears what has happened by now
+        let (mut left, mut before) = (Duration::ZERO, None);
+        while self.over && !self.shared.launcher_gone && self.turn(Some(left)).is_ok() {
+            let leaving = self.places.iter().filter_map(|place| match &place.entry {
+                Entry::Connection(connection) => connection.leaving(),
+                Entry::Asking(_) => None,
+            });
+            let (mut count, mut ended, mut moved) = (0u32, false, 0u64);
+            for (has_ended, bytes) in leaving {
+                (count, ended, moved) = (count + 1, ended || has_ended, moved + bytes);
+            }
+            left = until.saturating_duration_since(Instant::now()).min(QUIET);
+            let rests = !ended && before == Some((count, moved));
+            if count == 0 || rests || left.is_zero() {
+                return;
+            }
+            before = Some((count, moved));
         }
     }
 

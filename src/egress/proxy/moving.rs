@@ -62,6 +62,11 @@ impl Moving {
         (self.up.moved, self.down.moved)
     }
 
+    /// Whether all that the client sent, and its end, is with the network's side.
+    pub(super) fn has_delivered(&self) -> bool {
+        self.up.is_done()
+    }
+
     /// When the first bytes take too long, milliseconds of the proxy's clock.
     pub(super) fn patience(&self) -> Option<u64> {
         self.gate.as_ref().and_then(|gate| gate.until)

@@ -49,6 +49,11 @@ impl Side {
         self.hung_up |= event.hung_up();
     }
 
+    /// Whether the other side has ended its direction, or may have: urgent data counts too.
+    pub(super) fn has_ended(&self) -> bool {
+        self.interrupted || self.hung_up
+    }
+
     /// Whether neither direction is open.
     pub(super) fn is_hung_up(&self) -> bool {
         self.hung_up

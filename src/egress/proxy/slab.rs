@@ -78,6 +78,11 @@ impl<T> Slab<T> {
         (0..u32::try_from(self.places.len()).unwrap_or(u32::MAX)).filter_map(|index| self.key(index)).collect()
     }
 
+    /// Everything in it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| place.value.as_ref())
+    }
+
     fn place(&mut self, index: u32) -> Option<&mut Place<T>> {
         self.places.get_mut(usize::try_from(index).ok()?)
     }

@@ -41,7 +41,7 @@ impl Driven {
             if !self.pending() {
                 return;
             }
-            assert!(!self.proxy.turn().unwrap(), "the session is over");
+            assert!(!self.proxy.turn(None).unwrap(), "the session is over");
         }
         panic!("it goes round and round");
     }
@@ -263,7 +263,7 @@ fn without_descriptors_connections_wait_and_nothing_goes_round() {
         // every number that is left
         let full: Vec<_> = std::iter::from_fn(|| server.try_clone().ok()).take(1 << 20).collect();
         assert!(driven.pending());
-        driven.proxy.turn().unwrap();
+        driven.proxy.turn(None).unwrap();
         let pause = driven.proxy.timeout().unwrap();
         assert!(pause > Duration::from_millis(50) && pause <= Duration::from_millis(100), "{pause:?}");
         assert!(!driven.pending());
@@ -326,7 +326,7 @@ fn a_listener_that_is_none_ends_the_proxy() {
     drop(listener);
     let mut driven = Driven::with(vec![Listener { kind: Kind::Tcp(place.port()), fd: stream.into() }], place, LIMITS);
     let error = loop {
-        match driven.proxy.turn() {
+        match driven.proxy.turn(None) {
             Ok(over) => assert!(!over),
             Err(error) => break error,
         }

@@ -8,6 +8,7 @@ use crate::sys::message;
 use crate::sys::stream;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::thread;
 
 #[test]
 fn the_end_of_a_session_resets_and_records_everything() {
@@ -27,6 +28,21 @@ fn the_end_of_a_session_resets_and_records_everything() {
     sums.sort_unstable_by_key(|sum| sum.1);
     let ended = Some(Reason::SessionEnded);
     assert_eq!(sums, [(ended, 0, 0), (ended, 0, 0), (ended, 4, 0)]);
+    world.returned().unwrap();
+}
+
+#[test]
+fn what_was_sent_before_the_end_arrives() {
+    const LENGTH: usize = 3 << 20;
+    let mut world = World::new(LIMITS);
+    let (mut client, server) = world.joined(&[]);
+    // more than the sockets hold: the writer is done when the reader has begun
+    let reader = thread::spawn(move || rest(&server).len());
+    client.write_all(&vec![7; LENGTH]).unwrap();
+    drop(client);
+    stream::finish(world.events.as_fd()).unwrap();
+    assert_eq!(reader.join().unwrap(), LENGTH);
+    assert_eq!(world.record().sum().1, u64::try_from(LENGTH).unwrap());
     world.returned().unwrap();
 }
 
