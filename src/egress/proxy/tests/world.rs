@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// After so long a test hangs.
-const HANGS: Duration = Duration::from_secs(60);
+pub(super) const HANGS: Duration = Duration::from_secs(60);
 
 pub(super) const LIMITS: Limits =
     Limits { connections: 2048, idle: Duration::from_secs(3600), lifetime: Duration::from_secs(86400) };
