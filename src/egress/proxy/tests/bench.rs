@@ -6,7 +6,9 @@
 //! ```
 
 use super::world::*;
+use crate::sys::message;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -42,6 +44,11 @@ fn beside_a_direct_connection() {
     let target = first_line(&mut server);
     let world = World::new(LIMITS);
     world.serve(target.parse().unwrap(), &["db.example.com"]);
+    // a launcher that reads, or nothing new would be begun after a while
+    let events = world.events.try_clone().unwrap();
+    std::thread::spawn(
+        move || while message::receive(events.as_fd(), &mut [0; 4096], true).is_ok_and(|got| got.0 > 0) {},
+    );
     let place = world.place.to_string();
     for (how, address) in [("direct", &target), ("proxied", &place), ("direct", &target), ("proxied", &place)] {
         let mut output = String::new();
