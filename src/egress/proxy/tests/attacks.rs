@@ -82,7 +82,7 @@ fn connections_that_are_broken_off_at_once() {
 fn a_thousand_that_never_finish_their_hello() {
     let world = World::new(LIMITS);
     let (mut client, mut server) = world.joined(&[]);
-    broker(&world, |_| Some(Reply::Hear { id: 0, what: Hear::Tls }));
+    let asked = broker(&world, |_| Some(Reply::Hear { id: 0, what: Hear::Tls }));
     let hello = client_hello(Some("a.example"));
     let slow: Vec<TcpStream> = (0..1000)
         .map(|number| {
@@ -91,7 +91,10 @@ fn a_thousand_that_never_finish_their_hello() {
             stream
         })
         .collect();
-    passes(&mut client, &mut server, b"there");
+    // all of them are there, not only waiting to be accepted
+    while asked.load(Ordering::Relaxed) < 1000 {
+        passes(&mut client, &mut server, b"there");
+    }
     passes(&mut server, &mut client, b"and back");
     drop(slow);
     let mut ended = 0;
