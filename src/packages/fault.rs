@@ -1,0 +1,260 @@
+//! Why a package cannot be added.
+
+use crate::diagnose::{Diagnose, Exit};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a package cannot be added or updated. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The words are none that mcpjail can install from.
+    #[error("cannot install from `{line}`: {reason}")]
+    Line {
+        /// The words.
+        line: String,
+        /// Why, as the second half of a sentence.
+        reason: String,
+        /// What to type.
+        hint: String,
+    },
+    /// The registry does not know the name.
+    #[error("there is no package `{name}` in {registry}")]
+    NoPackage {
+        /// The name.
+        name: String,
+        /// The registry, as a person knows it.
+        registry: String,
+    },
+    /// The registry does not know the version.
+    #[error("there is no version `{version}` of `{name}` in {registry}")]
+    NoVersion {
+        /// The package.
+        name: String,
+        /// What was asked for.
+        version: String,
+        /// The registry.
+        registry: String,
+    },
+    /// An archive is not the one of the lock.
+    #[error("the archive of `{name}` is not the one that its hash names")]
+    Integrity {
+        /// The package.
+        name: String,
+        /// The installer's own words.
+        detail: String,
+    },
+    /// A dependency that no hash pins: from git, a URL or a directory.
+    #[error("`{name}` comes from `{from}`, which no hash pins")]
+    Unpinned {
+        /// The package.
+        name: String,
+        /// Where from.
+        from: String,
+    },
+    /// The package has no program.
+    #[error("`{name}` has no program to start")]
+    NoEntry {
+        /// The package.
+        name: String,
+        /// What to do.
+        hint: String,
+    },
+    /// It has several and none with its own name.
+    #[error("`{name}` has several programs: {}", list(programs))]
+    SeveralEntries {
+        /// The package.
+        name: String,
+        /// They.
+        programs: Vec<String>,
+    },
+    /// The program that was asked for is not in it.
+    #[error("`{name}` has no program `{program}`")]
+    NoSuchEntry {
+        /// The package.
+        name: String,
+        /// What was asked for.
+        program: String,
+        /// What there is.
+        programs: Vec<String>,
+    },
+    /// The installer is not on this machine.
+    #[error("`{tool}` is not on this machine, and `{what}` needs it")]
+    NoTool {
+        /// `npm`, `uv`, `python3`.
+        tool: &'static str,
+        /// What needs it.
+        what: String,
+        /// How to get it.
+        hint: String,
+    },
+    /// The registry cannot be reached.
+    #[error("{registry} cannot be reached: {detail}")]
+    Unreachable {
+        /// The registry.
+        registry: String,
+        /// The installer's own words.
+        detail: String,
+        /// Hosts that the install jail refused, one line each.
+        refused: Vec<String>,
+    },
+    /// The registry wants credentials.
+    #[error("{registry} refuses: {detail}")]
+    Denied {
+        /// The registry.
+        registry: String,
+        /// The installer's own words.
+        detail: String,
+    },
+    /// Nothing was to be fetched, and something is not in the cache.
+    #[error("`{name}` is not in the cache, and `--offline` fetches nothing")]
+    Offline {
+        /// What is missing.
+        name: String,
+    },
+    /// No version fits this machine: its Python, Node, system or processor.
+    #[error("no release of `{name}` fits this machine: {detail}")]
+    Unfit {
+        /// The package.
+        name: String,
+        /// The installer's own words.
+        detail: String,
+    },
+    /// An install script that was allowed failed.
+    #[error("the install script of `{package}` failed")]
+    ScriptFailed {
+        /// The package.
+        package: String,
+        /// The end of what it said.
+        said: Vec<String>,
+        /// Hosts that the install jail refused.
+        refused: Vec<String>,
+    },
+    /// `--allow-scripts` names a package that is not there, or has no script.
+    #[error("`--allow-scripts {name}` names no package with an install script")]
+    NoSuchScript {
+        /// The name.
+        name: String,
+        /// Those that have one.
+        known: Vec<String>,
+    },
+    /// The disk is full.
+    #[error("no space is left on the device of `{}`", path.display())]
+    DiskFull {
+        /// Where it was to be written.
+        path: PathBuf,
+    },
+    /// Anything else that the installer failed of.
+    #[error("`{job}` failed with status {status}")]
+    Failed {
+        /// The job.
+        job: String,
+        /// Its exit status.
+        status: i32,
+        /// The end of what it said.
+        said: Vec<String>,
+        /// Hosts that the install jail refused.
+        refused: Vec<String>,
+    },
+    /// It took too long.
+    #[error("`{job}` did not end in {seconds} seconds")]
+    TimedOut {
+        /// The job.
+        job: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// What the installer left is not what it should be: an unreadable lock, a program that leads out of the tree.
+    #[error("`{what}` is not as it should be: {reason}")]
+    Malformed {
+        /// The file.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// The local code cannot be put into the store.
+    #[error("`{}` cannot be put into the store: {reason}", path.display())]
+    Local {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The install jail, or the program in it.
+    #[error("the install jail cannot be built")]
+    Jail(#[source] Box<dyn Diagnose>),
+    /// The disk.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn list(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl PackageError {
+    /// An error of the disk; a full one is told as that.
+    #[must_use]
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> PackageError {
+        let path = path.into();
+        match source.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => PackageError::DiskFull { path },
+            _ => PackageError::Io { action, path, source },
+        }
+    }
+}
+
+impl Diagnose for PackageError {
+    fn code(&self) -> &'static str {
+        match self {
+            PackageError::Line { .. } => "package-line",
+            PackageError::NoPackage { .. } => "no-such-package",
+            PackageError::NoVersion { .. } => "no-such-version",
+            PackageError::Integrity { .. } => "integrity-mismatch",
+            PackageError::Unpinned { .. } => "unpinned-dependency",
+            PackageError::NoEntry { .. } | PackageError::SeveralEntries { .. } | PackageError::NoSuchEntry { .. } => {
+                "no-entry-point"
+            }
+            PackageError::NoTool { .. } => "no-installer",
+            PackageError::Unreachable { .. } => "registry-unreachable",
+            PackageError::Denied { .. } => "registry-denied",
+            PackageError::Offline { .. } => "not-cached",
+            PackageError::Unfit { .. } => "no-fitting-release",
+            PackageError::ScriptFailed { .. } => "install-script-failed",
+            PackageError::NoSuchScript { .. } => "no-such-script",
+            PackageError::DiskFull { .. } => "disk-full",
+            PackageError::Failed { .. } | PackageError::TimedOut { .. } => "install-failed",
+            PackageError::Malformed { .. } => "install-malformed",
+            PackageError::Local { .. } => "local-package",
+            PackageError::Jail(error) => error.code(),
+            PackageError::Io { .. } => "io",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            PackageError::Jail(error) => error.exit(),
+            PackageError::Integrity { .. } => Exit::Drift,
+            _ => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            PackageError::Line { hint, .. }
+            | PackageError::NoEntry { hint, .. }
+            | PackageError::NoTool { hint, .. }
+            | PackageError::Local { hint, .. } => Some(hint.clone()),
+            PackageError::Jail(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
