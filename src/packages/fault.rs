@@ -182,8 +182,8 @@ pub enum PackageError {
         hint: String,
     },
     /// The install jail, or the program in it.
-    #[error("the install jail cannot be built")]
-    Jail(#[source] Box<dyn Diagnose>),
+    #[error("the install jail cannot be built: {0}")]
+    Jail(Box<dyn Diagnose>),
     /// The disk.
     #[error("cannot {action} `{}`", path.display())]
     Io {
