@@ -208,14 +208,16 @@ fn introduction(terms: &Terms, found: &Found, before: Option<&Before>, review: &
     let mut out = String::new();
     let mut row =
         |name: &str, value: String| out.push_str(&format!("{} {value}\n", styled(DIM, &format!("{name:<12}"))));
-    let Identity { command, entry, interpreter } = &terms.identity;
+    let Identity { command, entry, interpreter, package } = &terms.identity;
     row("command", visible(&command.join(" ")));
     for (name, pin) in [("file", entry), ("interpreter", interpreter)] {
         if let Some(pin) = pin {
             row(name, format!("{} {}", visible(&pin.path), pin.sha256));
         }
     }
-    if entry.is_none() {
+    if let Some(package) = package {
+        row("package", format!("{} {}", visible(&package.release), package.tree));
+    } else if entry.is_none() {
         row("file", "not pinned: no single file holds the server's code".into());
     }
     row("protocol", visible(&found.protocol));
