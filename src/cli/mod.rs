@@ -13,12 +13,14 @@ mod gate;
 mod launch;
 mod output;
 mod prepare;
+mod progress;
 mod report;
 mod run;
 mod show;
 mod topics;
 mod walk;
 mod wording;
+mod workshop;
 
 use crate::config::Tier;
 use crate::diagnose::printable;
