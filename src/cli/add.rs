@@ -153,7 +153,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     }
     doubt(&request, args.yes, args.accept_findings)?;
     let made = install(&request, &args.install, None, &store, &loc)?;
-    let added = approved(args, request, &made, &store, &loc);
+    let added = approved(args, &made, &store, &loc);
     let (record, draft, reviewed) = match added {
         Ok(added) => added,
         Err(error) => {
@@ -210,12 +210,11 @@ fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
 /// Everything up to the approval: the first profile, the walks through the gate, the questions.
 fn approved(
     args: &AddArgs,
-    request: Request,
     made: &Made,
     store: &Store,
     loc: &Locations,
 ) -> Result<(Record, Draft, Reviewed), Failed> {
-    let Made { kept, installed, args: own } = made;
+    let Made { kept, installed, request, args: own } = made;
     let chosen = chosen(args, own, loc)?;
     let (set, pass): (Vec<_>, Vec<_>) = args.grants.env.iter().partition(|entry| entry.contains('='));
     let draft = Draft {
@@ -241,7 +240,7 @@ fn approved(
         version: 1,
         release: installed.release.clone(),
         tree: kept.tree,
-        request,
+        request: request.clone(),
         scripts: args.install.allow_scripts.clone(),
         network: args.install.install_net.clone(),
         at: rfc3339(SystemTime::now()),

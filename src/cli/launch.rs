@@ -172,7 +172,7 @@ pub(super) fn jail(
 }
 
 /// What the pipe from the server holds, bytes: a list needs fewer turns.
-const WIDE: i32 = 512 << 10;
+pub(super) const WIDE: i32 = 512 << 10;
 
 /// Our ends of the server's standard streams.
 pub(super) struct Streams {
@@ -193,7 +193,7 @@ impl Streams {
 }
 
 /// Whether this machine does not give what tier A needs, as opposed to something being wrong.
-fn is_unavailable(error: &JailError) -> bool {
+pub(super) fn is_unavailable(error: &JailError) -> bool {
     match error {
         JailError::NoNamespaces { .. } => true,
         JailError::Layer(failure, _) => failure.layer == Layer::Mounts && failure.errno == libc::EPERM,

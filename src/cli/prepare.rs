@@ -265,12 +265,12 @@ fn built_in(runtime: Runtime) -> &'static str {
 }
 
 /// The calls behind a name, for the policy's floor.
-fn members(name: &str) -> Option<Vec<String>> {
+pub(super) fn members(name: &str) -> Option<Vec<String>> {
     let calls = syscalls::find(name)?;
     Some(calls.iter().map(|(call, _)| call.trim_start_matches("SYS_").to_string()).collect())
 }
 
-fn place(located: &Located) -> Place {
+pub(super) fn place(located: &Located) -> Place {
     Place {
         canonical: located.canonical.clone(),
         links: located.links.clone(),

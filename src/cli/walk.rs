@@ -154,7 +154,7 @@ fn last_lines(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Waits until this process has one thread: those of a walk end with the streams that they read.
-fn alone() -> io::Result<()> {
+pub(super) fn alone() -> io::Result<()> {
     let deadline = Instant::now() + THREADS;
     loop {
         if std::fs::read_dir("/proc/self/task")?.count() == 1 {

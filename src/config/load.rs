@@ -307,7 +307,7 @@ pub(super) fn read_file(path: &Path, loc: &Locations) -> Result<Option<Document>
     Document::read(path, Source::File(path.to_owned()), |metadata| check_profile_owner(metadata, path, loc.uid))
 }
 
-fn built_in(name: &str) -> Result<Layer, ConfigError> {
+pub(super) fn built_in(name: &str) -> Result<Layer, ConfigError> {
     let document = builtin::document(name).ok_or_else(|| {
         let problem = Problem::UnknownBundle { name: name.to_owned(), nearest: None, file: PathBuf::from(name) };
         ConfigError::new(Source::BuiltIn(name.to_owned()), problem)

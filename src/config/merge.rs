@@ -335,7 +335,7 @@ fn replace<T: Copy>(target: &mut Sourced<T>, value: &Option<Spanned<T>>, documen
     }
 }
 
-fn rule(written: Written) -> Result<Rule, Problem> {
+pub(super) fn rule(written: Written) -> Result<Rule, Problem> {
     let to = written.to.clone();
     Rule::try_from(written).map_err(|fault| match fault {
         RuleFault::NeedsDangerous { .. } => Problem::DangerousRule { written: to, fault },
