@@ -166,7 +166,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
         }
     };
     let mut changes = vec![Change::Write { path: store.record_path(name), text: record.to_text() }];
-    changes.extend(reviewed.lock.map(|text| Change::Write { path: reviewed.path.clone(), text }));
+    changes.extend(reviewed.lock.iter().map(|text| Change::Write { path: reviewed.path.clone(), text: text.clone() }));
     changes.push(Change::Write { path: profile.clone(), text: profile::text(&draft) });
     store.commit(&claim, &changes)?;
     reviewed.settled();
@@ -208,12 +208,7 @@ fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
 }
 
 /// Everything up to the approval: the first profile, the walks through the gate, the questions.
-fn approved(
-    args: &AddArgs,
-    made: &Made,
-    store: &Store,
-    loc: &Locations,
-) -> Result<(Record, Draft, Reviewed), Failed> {
+fn approved(args: &AddArgs, made: &Made, store: &Store, loc: &Locations) -> Result<(Record, Draft, Reviewed), Failed> {
     let Made { kept, installed, request, args: own } = made;
     let chosen = chosen(args, own, loc)?;
     let (set, pass): (Vec<_>, Vec<_>) = args.grants.env.iter().partition(|entry| entry.contains('='));

@@ -362,6 +362,7 @@ fn one_by_one(
                     break Answer::whole(question);
                 }
                 Said::Quit => return Err(ApproveError::Nothing.into()),
+                Said::Read | Said::Write | Said::Nothing => {}
             }
         };
         answers.push(answer);
@@ -379,7 +380,7 @@ fn exemptions(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write)
         out.write_all(format!("this {from}: {}\n", told(exemption)).as_bytes()).map_err(talk)?;
         match ask("may it differ?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
             Said::Yes => accepted.push(at),
-            Said::No | Said::All | Said::Varies => {}
+            Said::No | Said::All | Said::Varies | Said::Read | Said::Write | Said::Nothing => {}
             Said::Quit => return Err(ApproveError::Nothing.into()),
         }
     }
@@ -401,7 +402,7 @@ fn may_vary(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write) -
     match ask("exempt that?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
         Said::Yes => Ok(true),
         Said::Quit => Err(ApproveError::Nothing.into()),
-        Said::No | Said::All | Said::Varies => Ok(false),
+        Said::No | Said::All | Said::Varies | Said::Read | Said::Write | Said::Nothing => Ok(false),
     }
 }
 
