@@ -182,10 +182,14 @@ impl Package {
     /// Finds out what is executed. The package's own script stands in front of all arguments, so that none of them is the
     /// interpreter's.
     pub(super) fn resolve(&self, args: &[OsString]) -> Result<Resolved, Failed> {
+        self.resolve_in(args, Context::of_process()?)
+    }
+
+    fn resolve_in(&self, args: &[OsString], context: Context) -> Result<Resolved, Failed> {
         let mut argv = self.argv()?;
         argv.extend(args.iter().cloned());
         // names are not looked up where the host happens to be: what lies there is not the package's
-        let context = Context { cwd: self.root.clone(), ..Context::of_process()? };
+        let context = Context { cwd: self.root.clone(), ..context };
         let mut resolved = command::resolve_within(&argv, &context, &self.root)?;
         // what a binary of the package says of libraries is the package's word; of an interpreter it is the machine's
         let own = resolved.interpreter.is_none();
@@ -323,5 +327,228 @@ impl Drop for Verifying {
     fn drop(&mut self) {
         // whoever forks next must be the only thread
         let _nobody_asks = self.0.take().map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Digest;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A tree as the store keeps it, below a home whose data it is in.
+    struct Tree {
+        _folder: tempfile::TempDir,
+        home: PathBuf,
+        root: PathBuf,
+    }
+
+    impl Tree {
+        fn new(files: &[(&str, &str)]) -> Tree {
+            let folder = tempfile::tempdir().unwrap();
+            let home = folder.path().canonicalize().unwrap().join("me");
+            let root = home.join(".local/share/mcpjail/store/trees").join(Digest::of_bytes(b"x").hex()).join("root");
+            fs::create_dir_all(&root).unwrap();
+            for (name, text) in files {
+                let path = root.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, text).unwrap();
+                let mode = if text.starts_with("#!") { 0o555 } else { 0o444 };
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            Tree { _folder: folder, home, root }
+        }
+
+        /// The context of somebody whose home this is.
+        fn context(&self) -> Context {
+            Context { home: self.home.clone(), ..Context::of_process().unwrap() }
+        }
+
+        fn package(&self, start: Start) -> Package {
+            let pin = PackagePin { release: "npm:x@1.0.0".into(), tree: Digest::of_bytes(b"x") };
+            Package { pin, root: self.root.clone(), verifying: None, start }
+        }
+
+        /// An executable of the machine: real enough to be looked at.
+        fn machine(&self, name: &str) -> PathBuf {
+            let path = self.home.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::copy("/bin/true", &path).unwrap();
+            path
+        }
+    }
+
+    fn node(script: &str) -> Start {
+        Start::Node { options: Vec::new(), script: script.into() }
+    }
+
+    fn code(result: Result<impl std::fmt::Debug, PackageRunError>) -> &'static str {
+        result.unwrap_err().code()
+    }
+
+    #[test]
+    fn a_start_becomes_a_command_within_the_tree() {
+        let tree = Tree::new(&[("node_modules/x/index.js", ""), ("venv/bin/x", "#!x")]);
+        let python = tree.machine("python/bin/python3");
+        symlink(&python, tree.root.join("venv/bin/python")).unwrap();
+        let at = |relative: &str| tree.root.join(relative).into_os_string();
+        let argv = |start: Start| tree.package(start).argv().unwrap();
+        assert_eq!(argv(node("node_modules/x/index.js")), [OsString::from("node"), at("node_modules/x/index.js")]);
+        let options = vec!["--experimental-strip-types".to_owned()];
+        let start = Start::Node { options, script: "node_modules/x/index.js".into() };
+        assert_eq!(argv(start)[1], "--experimental-strip-types");
+        let start = Start::PythonScript { python: "venv/bin/python".into(), script: "venv/bin/x".into() };
+        assert_eq!(argv(start), [at("venv/bin/python"), at("venv/bin/x")]);
+        let start = Start::PythonModule { python: "venv/bin/python".into(), module: "a.b_c".into() };
+        assert_eq!(argv(start), [at("venv/bin/python"), "-m".into(), "a.b_c".into()]);
+    }
+
+    #[test]
+    fn nothing_outside_the_tree_is_started() {
+        let tree = Tree::new(&[("a.js", ""), ("bin/x", "#!/bin/sh\n")]);
+        let outside = tree.machine("evil");
+        fs::create_dir(tree.root.join("dir")).unwrap();
+        symlink(&outside, tree.root.join("link.js")).unwrap();
+        symlink(outside.parent().unwrap(), tree.root.join("folder")).unwrap();
+        symlink("a.js", tree.root.join("inside.js")).unwrap();
+        let argv = |start: Start| tree.package(start).argv();
+        assert!(argv(node("inside.js")).is_ok());
+        let absolute = outside.to_str().unwrap().to_owned();
+        for script in ["", ".", "..", "../x", "a/../../x", "./../evil", "/etc/passwd", &absolute, "link.js"] {
+            assert_eq!(code(argv(node(script))), "package-entry", "{script}");
+        }
+        for script in ["folder/evil", "dir", "none.js", "a.js/x"] {
+            assert_eq!(code(argv(node(script))), "package-entry", "{script}");
+            assert_eq!(code(argv(Start::Program { path: script.into() })), "package-entry", "{script}");
+        }
+        let start = Start::PythonScript { python: "folder/evil".into(), script: "a.js".into() };
+        assert_eq!(code(argv(start)), "package-entry", "a link above the interpreter");
+        let start = Start::Node { options: vec!["/tmp/x.js".into()], script: "a.js".into() };
+        assert_eq!(code(argv(start)), "package-entry", "a script in front of the script");
+        for module in ["", "a..b", ".a", "a b", "-c", "a/b", "../a"] {
+            let start = Start::PythonModule { python: "bin/x".into(), module: module.into() };
+            assert_eq!(code(argv(start)), "package-entry", "{module}");
+        }
+    }
+
+    #[test]
+    fn a_script_does_not_choose_an_interpreter_outside() {
+        let tree = Tree::new(&[
+            ("plain", "#!/bin/sh\n"),
+            ("env", "#! /usr/bin/env node\n"),
+            ("up", "#!/usr/bin/../../home/x\n"),
+            ("relative", "#!node\n"),
+            ("none", "#!\n"),
+        ]);
+        let own = tree.root.join("plain");
+        let evil = tree.machine("project/tool");
+        let write = |name: &str, interpreter: &Path| {
+            fs::write(tree.root.join(name), format!("#!{}\n", interpreter.display())).unwrap();
+        };
+        write("own", &own);
+        write("evil", &evil);
+        let argv = |name: &str| tree.package(Start::Program { path: name.into() }).argv();
+        for name in ["plain", "env", "own"] {
+            assert!(argv(name).is_ok(), "{name}");
+        }
+        for name in ["up", "relative", "none", "evil"] {
+            assert_eq!(code(argv(name)), "package-entry", "{name}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_the_servers_and_grants_are_the_machines() {
+        let tree = Tree::new(&[("node_modules/x/package.json", "{}"), ("node_modules/x/index.js", "")]);
+        let found = tree.package(node("node_modules/x/index.js"));
+        let typed: Vec<OsString> = ["--require=/x", "-e", "evil", "--import", "/y.mjs"].map(OsString::from).into();
+        let resolved = found.resolve_in(&typed, tree.context()).map_err(|error| error.one_line()).unwrap();
+        let script = tree.root.join("node_modules/x/index.js");
+        let at = resolved.argv.iter().position(|word| *word == script).unwrap();
+        assert_eq!((at, &resolved.argv[at + 1..]), (1, typed.as_slice()));
+        assert_eq!(resolved.server_args, typed);
+        assert_eq!(resolved.runtime, command::Runtime::Node);
+        assert_eq!(resolved.entry, None);
+        assert!(resolved.grants.iter().all(|grant| !grant.path.starts_with(&tree.home)), "{:?}", resolved.grants);
+        assert!(resolved.trail[0].contains("npm:x@1.0.0") && resolved.trail[0].contains("index.js"));
+        assert!(!resolved.trail.iter().any(|step| step.contains("none found")), "{:?}", resolved.trail);
+    }
+
+    #[test]
+    fn what_a_package_says_of_other_directories_grants_nothing() {
+        let tree = Tree::new(&[("venv/bin/x", "#!x"), ("venv/lib/python3.11/site-packages/x.py", "")]);
+        let project = tree.home.join("project");
+        fs::create_dir(&project).unwrap();
+        fs::write(project.join("pyproject.toml"), "").unwrap();
+        let site = tree.root.join("venv/lib/python3.11/site-packages");
+        fs::write(site.join("evil.pth"), format!("{}\n", project.display())).unwrap();
+        fs::write(site.join("__editable___x_finder.py"), format!("MAPPING = {{'x': '{}'}}\n", project.display()))
+            .unwrap();
+        fs::create_dir(project.join("node_modules")).unwrap();
+        let python = tree.machine("runtime/bin/python3.11");
+        fs::create_dir_all(tree.home.join("runtime/lib/python3.11")).unwrap();
+        fs::write(tree.home.join("runtime/lib/python3.11/os.py"), "").unwrap();
+        symlink(&python, tree.root.join("venv/bin/python")).unwrap();
+        fs::write(tree.root.join("venv/pyvenv.cfg"), format!("home = {}\n", python.parent().unwrap().display()))
+            .unwrap();
+        let start = Start::PythonScript { python: "venv/bin/python".into(), script: "venv/bin/x".into() };
+        let resolved = tree.package(start).resolve_in(&[], tree.context()).map_err(|error| error.one_line()).unwrap();
+        assert_eq!(resolved.runtime, command::Runtime::Python);
+        assert_eq!(resolved.program, tree.root.join("venv/bin/python"));
+        let granted: Vec<&Path> = resolved.grants.iter().map(|grant| grant.path.as_path()).collect();
+        assert!(granted.iter().any(|path| python.starts_with(path)), "{granted:?}");
+        assert!(!granted.iter().any(|path| path.starts_with(&project) || project.starts_with(path)), "{granted:?}");
+        assert!(!granted.iter().any(|path| path.starts_with(&tree.root) || tree.root.starts_with(path)), "{granted:?}");
+    }
+
+    #[test]
+    fn no_writable_grant_holds_the_package_or_lies_in_it() {
+        let tree = Tree::new(&[("a.js", "")]);
+        let found = tree.package(node("a.js"));
+        let place = |path: &Path| Place {
+            canonical: path.to_owned(),
+            links: Vec::new(),
+            directory: true,
+            dev: 1,
+            ino: 1,
+            origin: Origin::jail(),
+        };
+        let check = |access: Access, path: &Path, islands: &[&Path]| {
+            let islands: Vec<Place> = islands.iter().map(|path| place(path)).collect();
+            found.keep_from_server(&[Grant { place: place(path), access }], &islands)
+        };
+        let data = tree.home.join(".local/share/mcpjail");
+        for path in
+            [&tree.home, Path::new("/"), &data, &tree.root, &tree.root.join("a.js"), tree.root.parent().unwrap()]
+        {
+            assert_eq!(code(check(Access::Write, path, &[])), "package-writable", "{path:?}");
+        }
+        for path in [tree.home.join("notes"), data.join("homes/x"), tree.root.with_file_name("rootkit")] {
+            assert!(check(Access::Write, &path, &[]).is_ok(), "{path:?}");
+        }
+        assert!(check(Access::Read, &tree.home, &[]).is_ok());
+        assert!(check(Access::Write, &tree.home, &[&data]).is_ok());
+        assert!(check(Access::Write, &tree.home, &[&data.join("locks")]).is_err());
+        assert!(check(Access::Write, &data.join("store"), &[&data]).is_err(), "the narrower grant is the later mount");
+    }
+
+    #[test]
+    fn hints_end_in_what_is_to_be_typed() {
+        let origin = Origin::jail();
+        let hint = |package: &str, installed: Option<&str>| {
+            let (name, package, origin) = ("notes".to_owned(), package.to_owned(), origin.clone());
+            match installed {
+                None => PackageRunError::NotInstalled { name, package, origin },
+                Some(installed) => PackageRunError::Mismatch { name, package, installed: installed.into(), origin },
+            }
+            .hint()
+            .unwrap()
+        };
+        assert!(hint("npm:@a/x@1.2.3", None).contains("`mcpjail add notes -- npm:@a/x@1.2.3`"));
+        assert!(hint("local:x", None).contains("`mcpjail add notes -- COMMAND`"));
+        let both = hint("npm:@a/x@1.2.4", Some("npm:@a/x@1.2.3"));
+        assert!(both.contains("`mcpjail update notes 1.2.4`") && both.contains("npm:@a/x@1.2.3"), "{both}");
+        assert!(hint("pypi:x[a]==2.0", Some("pypi:x[a]==1.0")).contains("`mcpjail update notes 2.0`"));
+        assert!(hint("local:x", Some("local:x@1")).contains("`mcpjail update notes`"));
     }
 }
