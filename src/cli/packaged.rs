@@ -6,6 +6,7 @@ use crate::catalog::PackagePin;
 use crate::command::{self, CommandGrant, Context, Resolved};
 use crate::config::{Locations, Origin, PackageLine, Profile, Source, Sourced};
 use crate::diagnose::{Diagnose, Exit, printable};
+use crate::identity::real_path;
 use crate::packages::Start;
 use crate::plan::{Access, Grant, Place};
 use crate::store::{Checked, Depth, Record, Store, StoreError};
@@ -104,12 +105,13 @@ impl Diagnose for PackageRunError {
 /// a package says of itself (a path in a `.pth` file, a library's search path, links) grants nothing.
 const RUNTIMES: &[&str] = &[
     "the runtime's installation",
-    "the program",
     "Python's installation",
     "the Python interpreter",
     "Python's standard library",
     "a link to Python",
 ];
+/// A single file, where that is the interpreter.
+const THE_PROGRAM: &str = "the program";
 /// The beginning of several more.
 const HOMEBREW: &str = "Homebrew's ";
 /// The same, of what an interpreter is linked to.
@@ -140,6 +142,8 @@ pub(super) struct Package {
     pub(super) pin: PackagePin,
     /// What the jail shows: absolute, without symlinks.
     pub(super) root: PathBuf,
+    /// What no server may write: the store, and the records of what is installed.
+    own: [PathBuf; 2],
     /// Whether it is as it was added; being found out.
     pub(super) verifying: Option<Verifying>,
     start: Start,
@@ -172,11 +176,18 @@ impl Package {
         let verifying = depth.map(|depth| Verifying::start(store.clone(), tree, depth)).transpose()?;
         let start = store.describe(&tree)?.start;
         let root = store.root(&tree);
-        let root = root.canonicalize().map_err(|source| match source.kind() {
+        let real = root.canonicalize().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { tree },
-            _ => StoreError::io("look up", root, source),
+            _ => StoreError::io("look up", &root, source),
         })?;
-        Ok(Package { pin: PackagePin { release, tree }, root, verifying, start })
+        // links above the trees are the person's; one in the place of a tree is nobody's
+        if !real.ends_with(Path::new("trees").join(tree.hex()).join("root")) {
+            return Err(PackageRunError::Outside { path: real }.into());
+        }
+        let above = real.ancestors().nth(3).unwrap_or(&real).to_owned();
+        let records = store.record_path(&name);
+        let own = [above, real_path(records.parent().unwrap_or(&records))];
+        Ok(Package { pin: PackagePin { release, tree }, root: real, own, verifying, start })
     }
 
     /// Finds out what is executed. The package's own script stands in front of all arguments, so that none of them is the
@@ -194,9 +205,11 @@ impl Package {
         // what a binary of the package says of libraries is the package's word; of an interpreter it is the machine's
         let own = resolved.interpreter.is_none();
         resolved.grants.retain(|CommandGrant { path, reason }| {
-            let libraries = !own && LIBRARIES.contains(&reason.as_str());
-            !path.starts_with(&self.root)
-                && (libraries || reason.starts_with(HOMEBREW) || RUNTIMES.contains(&reason.as_str()))
+            let reason = reason.as_str();
+            let libraries = !own && LIBRARIES.contains(&reason);
+            let executed = reason == THE_PROGRAM && resolved.interpreter.as_ref() == Some(path);
+            let machines = libraries || executed || reason.starts_with(HOMEBREW) || RUNTIMES.contains(&reason);
+            !path.starts_with(&self.root) && machines
         });
         resolved.trail.retain(|step| !step.starts_with("editable install"));
         let entry = resolved.entry.take();
@@ -241,8 +254,15 @@ impl Package {
         let _what_there_is = file.take(LINE).read_to_end(&mut head);
         let Some(line) = head.strip_prefix(b"#!") else { return Ok(()) };
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-        let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let interpreter = Path::new(OsStr::from_bytes(word));
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let interpreter = Path::new(OsStr::from_bytes(words.next().unwrap_or_default()));
+        if interpreter.file_name() == Some(OsStr::new("env")) {
+            // a plain name, looked up as the machine has it; with a `PATH` of its own, the script would choose again
+            let name = words.find(|word| *word != b"-S").unwrap_or_default();
+            if name.is_empty() || name.starts_with(b"-") || name.iter().any(|byte| b"=/".contains(byte)) {
+                return Err(PackageRunError::Outside { path: OsStr::from_bytes(line).into() });
+            }
+        }
         let real = interpreter.canonicalize().unwrap_or_else(|_| interpreter.to_owned());
         let known = SYSTEM.iter().any(|dir| interpreter.starts_with(dir) && !has_parent(interpreter));
         if known || real.starts_with(&self.root) {
@@ -273,15 +293,17 @@ impl Package {
         if folder.is_some_and(|folder| folder.starts_with(&self.root)) { Ok(path) } else { Err(outside()) }
     }
 
-    /// What no server that runs from the store may do to its own package.
+    /// Refuses grants by which a server that runs from the store could change what it runs from, or what is said of it.
     pub(super) fn keep_from_server(&self, grants: &[Grant], islands: &[Place]) -> Result<(), PackageRunError> {
         for grant in grants.iter().filter(|grant| grant.access == Access::Write) {
             let place = &grant.place.canonical;
             let depth = |path: &Path| path.components().count();
-            let island =
-                |Place { canonical, .. }: &Place| self.root.starts_with(canonical) && depth(canonical) >= depth(place);
-            let above = self.root.starts_with(place) && !islands.iter().any(island);
-            if above || place.starts_with(&self.root) {
+            let reached = self.own.iter().any(|own| {
+                let island =
+                    |Place { canonical, .. }: &Place| own.starts_with(canonical) && depth(canonical) >= depth(place);
+                place.starts_with(own) || (own.starts_with(place) && !islands.iter().any(island))
+            });
+            if reached {
                 return Err(PackageRunError::Writable {
                     root: self.root.clone(),
                     grant: place.clone(),
@@ -360,6 +382,10 @@ mod tests {
             Tree { _folder: folder, home, root }
         }
 
+        fn data(&self) -> PathBuf {
+            self.home.join(".local/share/mcpjail")
+        }
+
         /// The context of somebody whose home this is.
         fn context(&self) -> Context {
             Context { home: self.home.clone(), ..Context::of_process().unwrap() }
@@ -367,7 +393,8 @@ mod tests {
 
         fn package(&self, start: Start) -> Package {
             let pin = PackagePin { release: "npm:x@1.0.0".into(), tree: Digest::of_bytes(b"x") };
-            Package { pin, root: self.root.clone(), verifying: None, start }
+            let own = [self.data().join("store"), self.data().join("installed")];
+            Package { pin, root: self.root.clone(), own, verifying: None, start }
         }
 
         /// An executable of the machine: real enough to be looked at.
@@ -440,6 +467,11 @@ mod tests {
             ("up", "#!/usr/bin/../../home/x\n"),
             ("relative", "#!node\n"),
             ("none", "#!\n"),
+            ("split", "#!/usr/bin/env -S node --flag\n"),
+            ("path", "#!/usr/bin/env -S PATH=/home/me/bin node\n"),
+            ("clean", "#!/usr/bin/env -i node\n"),
+            ("there", "#!/usr/bin/env /home/me/bin/node\n"),
+            ("bare", "#!/usr/bin/env\n"),
         ]);
         let own = tree.root.join("plain");
         let evil = tree.machine("project/tool");
@@ -449,10 +481,10 @@ mod tests {
         write("own", &own);
         write("evil", &evil);
         let argv = |name: &str| tree.package(Start::Program { path: name.into() }).argv();
-        for name in ["plain", "env", "own"] {
+        for name in ["plain", "env", "own", "split"] {
             assert!(argv(name).is_ok(), "{name}");
         }
-        for name in ["up", "relative", "none", "evil"] {
+        for name in ["up", "relative", "none", "evil", "path", "clean", "there", "bare"] {
             assert_eq!(code(argv(name)), "package-entry", "{name}");
         }
     }
@@ -517,13 +549,11 @@ mod tests {
             let islands: Vec<Place> = islands.iter().map(|path| place(path)).collect();
             found.keep_from_server(&[Grant { place: place(path), access }], &islands)
         };
-        let data = tree.home.join(".local/share/mcpjail");
-        for path in
-            [&tree.home, Path::new("/"), &data, &tree.root, &tree.root.join("a.js"), tree.root.parent().unwrap()]
-        {
+        let data = tree.data();
+        for path in [&tree.home, Path::new("/"), &data, &tree.root, &tree.root.join("a.js"), &data.join("installed")] {
             assert_eq!(code(check(Access::Write, path, &[])), "package-writable", "{path:?}");
         }
-        for path in [tree.home.join("notes"), data.join("homes/x"), tree.root.with_file_name("rootkit")] {
+        for path in [tree.home.join("notes"), data.join("homes/x"), data.join("storeroom")] {
             assert!(check(Access::Write, &path, &[]).is_ok(), "{path:?}");
         }
         assert!(check(Access::Read, &tree.home, &[]).is_ok());
