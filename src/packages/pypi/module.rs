@@ -1,6 +1,6 @@
 //! `python -m MODULE`: which package of an index that is, as the interpreter that was named has it installed.
 
-use super::super::{Job, PackageError, PypiSpec, Workshop};
+use super::super::{Access, Job, PackageError, PypiSpec, Workshop};
 use super::requirements::{is_name, without_secrets};
 use super::trouble;
 use crate::command::{self, Context};
@@ -45,7 +45,12 @@ pub(super) fn of(
         // Where `pip install --user` puts packages; the job has no home to find it by.
         env: vec![("PYTHONUSERBASE".into(), context.home.join(".local").into())],
         cwd: scratch.to_owned(),
-        grants: resolved.grants.into_iter().map(|grant| (grant.path, super::super::Access::Exec)).collect(),
+        grants: resolved
+            .grants
+            .into_iter()
+            .map(|grant| (grant.path, Access::Exec))
+            .chain([(scratch.to_owned(), Access::Read)])
+            .collect(),
         network: Vec::new(),
         timeout: Duration::from_secs(60),
     };

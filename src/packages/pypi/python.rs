@@ -185,7 +185,7 @@ fn ask(program: &Path, context: &Context, scratch: &Path, workshop: &dyn Worksho
         argv: vec![program.into(), "-I".into(), "-B".into(), "-c".into(), PROBE.into()],
         env: Vec::new(),
         cwd: scratch.to_owned(),
-        grants: installation(program, context),
+        grants: installation(program, context).into_iter().chain([(scratch.to_owned(), Access::Read)]).collect(),
         network: Vec::new(),
         timeout: PATIENCE,
     };
