@@ -401,7 +401,7 @@ fn downloading_runners_are_refused_with_the_way_to_go() {
     let text = String::from_utf8_lossy(&output.stderr);
     // where there is no npx at all, that is what is said
     if !text.contains("command-not-found") {
-        refused(&output, "needs-package-store", 2, &["npm install"]);
+        refused(&output, "needs-package-store", 2, &["mcpjail add"]);
     }
 }
 

@@ -302,7 +302,7 @@ pub const CODES: &[(&str, &str)] = &[
     (
         "needs-package-store",
         "npx, uvx and their like download code at every start. Code that was not looked at has no place in a jail's \
-         start, whatever network it is granted: install the package once and run what was installed",
+         start, whatever network it is granted: install the package once with `mcpjail add` and run what was installed",
     ),
     (
         "needs-environment",

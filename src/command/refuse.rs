@@ -139,14 +139,18 @@ mod tests {
     fn npm_runners_are_told_how_to_install() {
         hint(
             &["npx", "-y", "@modelcontextprotocol/server-filesystem@1.2", "/a b"],
-            "install it once: `npm install --ignore-scripts --prefix ~/.local/share/mcp-servers/server-filesystem \
-             @modelcontextprotocol/server-filesystem@1.2`, then `mcpjail run -- node \
-             ~/.local/share/mcp-servers/server-filesystem/node_modules/.bin/mcp-server-filesystem '/a b'`",
+            "install it once: `mcpjail add filesystem -- npx -y @modelcontextprotocol/server-filesystem@1.2 '/a b'`, \
+             then `mcpjail run filesystem`",
         );
         hint(
             &["/usr/bin/npx", "--package=a", "-p", "b", "tool", "-x"],
-            "install it once: `npm install --ignore-scripts --prefix ~/.local/share/mcp-servers/a a b`, then \
-             `mcpjail run -- node ~/.local/share/mcp-servers/a/node_modules/.bin/tool -x`",
+            "install it once: `mcpjail add a -- npx --package=a -p b tool -x`, then `mcpjail run a`",
+        );
+        hint(
+            &["npx", "github:u/r"],
+            "cannot install from `npx github:u/r`: `github:u/r` is a repository or an address, whose content no hash pins; \
+             name the package that the registry has (`mcpjail add NAME -- npx -y PACKAGE`), or clone and build it and add \
+             that: `mcpjail add NAME -- node PATH/dist/index.js`",
         );
         for line in [
             &["npm", "exec", "x"][..],
@@ -169,12 +173,12 @@ mod tests {
     fn python_runners_are_told_how_to_install() {
         hint(
             &["uvx", "--python", "3.12", "mcp-server-git@latest", "--repository", "/r"],
-            "install it once: `uv tool install --python 3.12 mcp-server-git@latest`, then \
-             `mcpjail run -- ~/.local/bin/mcp-server-git --repository /r`",
+            "install it once: `mcpjail add git -- uvx --python 3.12 mcp-server-git@latest --repository /r`, then \
+             `mcpjail run git`",
         );
         hint(
-            &["uv", "tool", "run", "--from", "git+https://x/y/z.git", "tool"],
-            "install it once: `uv tool install git+https://x/y/z.git`, then `mcpjail run -- ~/.local/bin/tool`",
+            &["uv", "tool", "run", "--from", "x", "tool"],
+            "install it once: `mcpjail add x -- uv tool run --from x tool`, then `mcpjail run x`",
         );
         hint(
             &["uv", "--directory", "/src/weather", "run", "weather.py", "a"],
@@ -187,7 +191,7 @@ mod tests {
              /home/me/.local/share/mcp-servers/mcp/bin/python 'mcp[cli]'`, then \
              `mcpjail run -- /home/me/.local/share/mcp-servers/mcp/bin/mcp run /x/server.py`",
         );
-        hint(&["pipx", "run", "x", "-v"], "install it once: `pipx install x`, then `mcpjail run -- ~/.local/bin/x -v`");
+        hint(&["pipx", "run", "x", "-v"], "install it once: `mcpjail add x -- pipx run x -v`, then `mcpjail run x`");
     }
 
     #[test]

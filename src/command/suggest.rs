@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{CommandError, quote};
 use super::{Context, files, shim};
+use crate::packages::{Ecosystem, squat};
 
 /// The error for a file that the kernel would not execute, with the way to run it.
 pub(super) fn not_executable(path: PathBuf, why: &str) -> CommandError {
@@ -80,6 +81,11 @@ pub(super) fn suggestion(name: &OsStr, dirs: &[PathBuf], context: &Context) -> O
     if let Some(install) = install {
         return Some(install.into());
     }
+    // A server's name in place of a command that starts it.
+    if let Some(ecosystem) = squat::published(text) {
+        let runner = if ecosystem == Ecosystem::Npm { "npx -y" } else { "uvx" };
+        return Some(format!("it is a package; install it: `mcpjail add NAME -- {runner} {text}`"));
+    }
     let names = dirs.iter().filter_map(|dir| dir.read_dir().ok()).flatten().flatten().map(|entry| entry.file_name());
     let near = nearest(text, names)?;
     Some(format!("did you mean `{near}`?"))
@@ -102,4 +108,24 @@ fn nearest(text: &str, names: impl Iterator<Item = OsString>) -> Option<String> 
         (score > 0.88 && name != text).then_some((score, name))
     });
     scored.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(&a.1))).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_servers_are_packages() {
+        let home = tempfile::tempdir().unwrap();
+        let context = Context {
+            cwd: "/".into(),
+            home: home.path().into(),
+            path: OsString::new(),
+            env: std::collections::BTreeMap::new(),
+        };
+        let hint = |name: &str| suggestion(OsStr::new(name), &[], &context);
+        assert!(hint("mcp-server-git").unwrap().ends_with("`mcpjail add NAME -- uvx mcp-server-git`"));
+        assert!(hint("firecrawl-mcp").unwrap().ends_with("`mcpjail add NAME -- npx -y firecrawl-mcp`"));
+        assert_eq!(hint("no-such-thing"), None);
+    }
 }
