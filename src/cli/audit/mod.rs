@@ -145,7 +145,7 @@ fn told(installed: &Installed, by: &str, found: &BTreeSet<Finding>) -> String {
     for Finding { package, version, id, severity, summary, fixed } in found {
         let version = if version.is_empty() { versions(installed, package) } else { version.clone() };
         let style = match severity.as_str() {
-            "high" | "critical" => RED,
+            "high" | "critical" | "quarantined" => RED,
             _ => YELLOW,
         };
         let severity = if severity.is_empty() { "unrated" } else { severity };

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// How long the databases may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// Where `pip-audit` asks.
+/// Where `pip-audit` asks for vulnerabilities, and uv whether a project is in quarantine.
 const PYPI: &str = "pypi.org:443";
-/// Where uv asks.
+/// Where uv asks besides.
 const OSV: &str = "api.osv.dev:443";
 /// Variables that name certificates which the machine trusts besides.
 const CERTIFICATES: [&str; 4] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
@@ -47,16 +47,16 @@ pub(super) fn job(
         let path = directory.join(name);
         fs::write(&path, text).map_err(|source| PackageError::io("write", path, source))
     };
-    let (words, to): (&[&str], _) = match auditor {
+    let (words, network): (&[&str], &[&str]) = match auditor {
         Auditor::PipAudit => {
             write("requirements.lock", lock)?;
             let words = ["-r", "requirements.lock", "--require-hashes", "--disable-pip", "--format=json"];
-            (&[words.as_slice(), &["--progress-spinner=off", "--cache-dir=cache"]].concat(), PYPI)
+            (&[words.as_slice(), &["--progress-spinner=off", "--cache-dir=cache"]].concat(), &[PYPI])
         }
         Auditor::Uv => {
             write("pyproject.toml", project(components)?.as_bytes())?;
             write("uv.lock", uv_lock(components)?.as_bytes())?;
-            (&["audit", "--frozen", "--output-format=json", "--no-python-downloads", "--cache-dir=cache"], OSV)
+            (&["audit", "--frozen", "--output-format=json", "--no-python-downloads", "--cache-dir=cache"], &[OSV, PYPI])
         }
     };
     let mut grants = vec![(directory.to_owned(), Access::Write)];
@@ -70,7 +70,8 @@ pub(super) fn job(
         }
     }
     let argv = std::iter::once(program.as_os_str().to_owned()).chain(words.iter().map(OsString::from)).collect();
-    let network = vec![Written { to: to.to_owned(), private: true, ..Written::default() }];
+    let rule = |to: &&str| Written { to: (*to).to_owned(), private: true, ..Written::default() };
+    let network = network.iter().map(rule).collect();
     let name = if auditor == Auditor::Uv { "uv audit" } else { "pip-audit" };
     let cwd = directory.to_owned();
     Ok(Job { name: name.to_owned(), argv, env, cwd, grants, network, timeout: TIMEOUT })
@@ -154,17 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn the_stable_auditor_goes_first_and_reaches_one_host() {
+    fn the_stable_auditor_goes_first_and_reaches_its_databases() {
         let folder = tempfile::tempdir().unwrap();
         let context = context(folder.path());
         assert_eq!(find(&context), None);
-        for (name, auditor, host) in [("uv", Auditor::Uv, OSV), ("pip-audit", Auditor::PipAudit, PYPI)] {
+        let asked: [(_, _, &[&str]); 2] =
+            [("uv", Auditor::Uv, &[OSV, PYPI]), ("pip-audit", Auditor::PipAudit, &[PYPI])];
+        for (name, auditor, hosts) in asked {
             fs::write(folder.path().join(name), "").unwrap();
             let (found, program) = find(&context).unwrap();
             assert_eq!((found, &program), (auditor, &folder.path().join(name)));
             let work = tempfile::tempdir().unwrap();
             let job = job(found, &program, b"a==1\n", &[part("a", "1")], work.path(), &context).unwrap();
-            assert_eq!(job.network.iter().map(|rule| rule.to.as_str()).collect::<Vec<_>>(), [host]);
+            assert_eq!(job.network.iter().map(|rule| rule.to.as_str()).collect::<Vec<_>>(), hosts);
             assert_eq!(job.grants, [(work.path().to_owned(), Access::Write)]);
         }
     }

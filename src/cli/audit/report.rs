@@ -87,6 +87,22 @@ pub(super) fn uv(report: &Value) -> Option<BTreeSet<Finding>> {
             fixed: fixed(vulnerability),
         });
     }
+    // what the index says of the project itself (PEP 792): quarantined, archived, deprecated
+    let version_of = |name: &str| {
+        let known = found.iter().find(|finding| finding.package == name);
+        known.map(|finding| finding.version.clone()).unwrap_or_default()
+    };
+    let adverse: Vec<Finding> = list(report, "adverse_statuses")
+        .map(|project| Finding {
+            package: text(project, "name").to_owned(),
+            version: version_of(text(project, "name")),
+            id: "status of the project".to_owned(),
+            severity: text(project, "status").to_owned(),
+            summary: first_line(text(project, "reason")),
+            fixed: String::new(),
+        })
+        .collect();
+    found.extend(adverse);
     Some(found)
 }
 
@@ -161,5 +177,12 @@ mod tests {
         let found = Vec::from_iter(uv(&report).unwrap());
         assert_eq!((found[0].id.as_str(), found[0].version.as_str()), ("GHSA-1", "1.17.0"));
         assert_eq!(found[0].fixed, "no version without it");
+    }
+
+    #[test]
+    fn a_project_in_quarantine_is_a_finding() {
+        let adverse = json!([{ "name": "six", "status": "quarantined", "reason": "malware" }]);
+        let found = Vec::from_iter(uv(&json!({ "vulnerabilities": [], "adverse_statuses": adverse })).unwrap());
+        assert_eq!((found[0].severity.as_str(), found[0].summary.as_str()), ("quarantined", "malware"));
     }
 }
