@@ -70,6 +70,12 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("island-needs-tier-a", "A read-only island in a writable grant is a mount, and tier B has none."),
     ("jail-launcher", "The launcher could not do its part (memory, descriptors, starting itself again)."),
     (
+        "install-escape",
+        "Something that was installed tried to lead the installer out of its jail: a symbolic link, a pipe or a socket in \
+      the place of a directory that the next step works in. Nothing was followed, nothing is left behind. Report the \
+      package, and do not use it.",
+    ),
+    (
         "install-failed",
         "The installer failed for a reason that mcpjail has no name for, or took too long. The end of what it \
       said stands above. The same command outside of mcpjail, with install scripts off, tells whether the \
@@ -130,6 +136,12 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "nameless-home",
         "`home = \"persistent\"` keeps a directory per server, so the server needs a name: put the profile \
       into servers/NAME.toml.",
+    ),
+    (
+        "no-auditor",
+        "`mcpjail audit` asks the ecosystem's own auditor: npm for packages of npm, `pip-audit` or a uv that knows \
+      `uv audit` for those of a Python index. There is none on PATH, or the server is code of this machine, which no \
+      database knows.",
     ),
     (
         "no-entry-point",

@@ -3,6 +3,7 @@
 mod add;
 mod approve;
 mod ask;
+mod audit;
 mod check;
 mod codes;
 mod demo;
@@ -123,6 +124,17 @@ Examples:
     /// Print what a server is made of, as a CycloneDX bill of materials
     #[command(after_help = "Example:\n  mcpjail sbom notes > notes.cdx.json")]
     Sbom {
+        /// The server's name
+        name: String,
+    },
+    /// Ask the ecosystem's own auditor what is known against the packages that a server runs
+    #[command(after_help = "\
+Example:
+  mcpjail audit notes
+
+npm audit, pip-audit or uv audit runs in a jail that reaches its database and nothing else. Exit codes: 0 nothing is
+known, 1 something is.")]
+    Audit {
         /// The server's name
         name: String,
     },
@@ -443,6 +455,7 @@ pub fn main() -> ExitCode {
         Command::Update(args) => update::update(&args),
         Command::Remove(args) => remove::remove(&args),
         Command::Store(command) => store::store(&command),
+        Command::Audit { name } => audit::audit(&name),
         Command::Sbom { name } => sbom::sbom(&name),
         Command::Approve(args) => approve::approve(&args),
         Command::Check(args) => check::check(&args),
