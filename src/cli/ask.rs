@@ -12,6 +12,12 @@ pub(super) enum Said {
     All,
     /// It varies.
     Varies,
+    /// To read.
+    Read,
+    /// To read and to write.
+    Write,
+    /// Neither.
+    Nothing,
     /// Stop, and write nothing.
     Quit,
 }
@@ -58,6 +64,9 @@ fn word(said: Said) -> &'static str {
         Said::No => "[n]o",
         Said::All => "[a]ll",
         Said::Varies => "[v]aries: exempt what differs",
+        Said::Read => "[r]ead",
+        Said::Write => "[w]rite",
+        Said::Nothing => "[n]othing",
         Said::Quit => "[q]uit",
     }
 }

@@ -35,6 +35,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
       that no server can fill the memory before it is known.",
     ),
     (
+        "disk-full",
+        "The disk ran full while a package was installed or the store written. Nothing of it is kept: free some \
+      space, or let `mcpjail store gc` remove what no server needs, and type the command again.",
+    ),
+    (
         "egress-log",
         "The file of `--egress-log` cannot be opened, is something else than a file, or lies where the server may write: \
       it could strike out what it did.",
@@ -65,11 +70,40 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("island-needs-tier-a", "A read-only island in a writable grant is a mount, and tier B has none."),
     ("jail-launcher", "The launcher could not do its part (memory, descriptors, starting itself again)."),
     (
+        "install-failed",
+        "The installer failed for a reason that mcpjail has no name for, or took too long. The end of what it \
+      said stands above. The same command outside of mcpjail, with install scripts off, tells whether the \
+      package can be installed at all.",
+    ),
+    (
+        "install-malformed",
+        "What the installer left behind is not what it should be: a lock that cannot be read, a program that \
+      leads out of the package. That is the package's or the installer's fault; nothing of it is kept.",
+    ),
+    (
+        "install-script-failed",
+        "An install script that `--allow-scripts` named ended with an error. It ran in a jail without the \
+      registry and without your home directory: what it wanted to download has to be named by `--install-net`, \
+      and compilers have to be installed on this machine.",
+    ),
+    (
+        "integrity-mismatch",
+        "An archive is not the one that the registry's own metadata or the kept lock names by its hash. Either it \
+      was damaged on the way or it was replaced. Nothing of it is kept. Try again once; if it stays so, do not \
+      install it, and tell whoever runs the registry.",
+    ),
+    (
         "jail-layer",
         "A layer of the jail could not be built, or the proof that runs in the server's own process right \
       before it starts found it open. The server was not started. `mcpjail doctor` tries each layer.",
     ),
     ("jail-vanished", "The process that builds the jail ended without a word: it was killed, or ran out of memory."),
+    (
+        "local-package",
+        "Code on this machine cannot be copied into the store as it is: it lies in several places, is an editable \
+      install, or has links that lead out of it. A profile with `command`, or `mcpjail run -- COMMAND`, runs \
+      it where it lies.",
+    ),
     (
         "lock-invalid",
         "The lock is not as `mcpjail approve` writes it: edited by hand, cut off, or merged from two versions. \
@@ -98,12 +132,39 @@ pub(super) const CODES: &[(&str, &str)] = &[
       into servers/NAME.toml.",
     ),
     (
+        "no-entry-point",
+        "The package has no program that could be started, several of which none has the package's name, or not \
+      the one that was asked for. `npx -p PACKAGE PROGRAM` and `uvx --from PACKAGE PROGRAM` name one.",
+    ),
+    (
+        "no-fitting-release",
+        "The registry has the package, but no version of it fits this machine: another version of Python or Node, \
+      another system or processor, or only source code where a built package is needed. `--allow-scripts \
+      PACKAGE` builds a Python package from its source.",
+    ),
+    (
+        "no-installer",
+        "The package is installed by the ecosystem's own installer (npm; uv or pip), which is not on this machine \
+      or not on `PATH`.",
+    ),
+    (
         "no-landlock",
         "Every tier needs Landlock: Linux 5.13 or newer with `landlock` among its LSMs \
       (`lsm=landlock,…` on the kernel's command line, or CONFIG_LSM).",
     ),
     ("no-such-profile", "`mcpjail profiles` lists the built-in profiles; your own are files below ~/.config/mcpjail."),
     ("no-such-topic", "`mcpjail help` knows subcommands and error codes."),
+    (
+        "no-such-package",
+        "The registry has no package of that name. Look at how it is written; a private registry has to be named \
+      in `~/.npmrc`, `uv.toml` or `pip.conf`.",
+    ),
+    (
+        "no-such-script",
+        "`--allow-scripts` names a package that is not among those that are installed, or that has no install \
+      script.",
+    ),
+    ("no-such-version", "The registry has the package, but not that version of it, or no version in that range."),
     (
         "no-terminal",
         "`mcpjail approve` asks, item by item, and there is nobody to ask: its input or output is no terminal. \
@@ -118,6 +179,16 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("nothing-approved", "The approval was stopped, or every item was answered with no. Nothing was written."),
     (
+        "not-cached",
+        "With `--offline` nothing is fetched, and something of the package was never downloaded, or the downloads \
+      were deleted. Leave `--offline` away.",
+    ),
+    (
+        "nothing-before",
+        "`--rollback` goes back to what ran before the last update, and there is no such thing: the server was \
+      never updated, or what was approved of it then is gone.",
+    ),
+    (
         "nothing-to-check",
         "`mcpjail check` without a name or a command checks every server that has a profile, and none has one. \
       In CI, where there are no profiles, give the lock and the command: `mcpjail check --lock FILE -- \
@@ -127,6 +198,28 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("one-server", "The option or the arguments belong to one server, and more are named."),
     ("relay-io", "Reading or writing one of the session's streams failed."),
     ("server-closed", "The server closed one of its streams while the host still used it."),
+    (
+        "package-line",
+        "The words after `--` are no package that can be installed into the store: from git, from a URL, by a \
+      runner that needs a network at each start. The message says what can be typed instead.",
+    ),
+    (
+        "registry-denied",
+        "The registry wants credentials, or refuses those that it got. They belong where the installer looks for \
+      them: `~/.npmrc`, `uv.toml`, `~/.netrc`, or variables that these name.",
+    ),
+    (
+        "registry-unreachable",
+        "The registry did not answer, or the install jail refused the way to it. The jail reaches the hosts of \
+      your registry configuration only; `--install-net HOST:PORT` adds one, such as the host that a registry \
+      keeps its archives on.",
+    ),
+    (
+        "reinstall-differs",
+        "The same release was installed from the same lock, and the files came out different: an install script \
+      that does not do the same thing twice, another Python or Node, or a registry that replaced something. \
+      `mcpjail update NAME VERSION` with the same version shows what differs and asks.",
+    ),
     (
         "server-crashed",
         "The server was ended by a signal. SIGKILL mostly means a limit, SIGSYS a system call of a foreign \
@@ -139,9 +232,46 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("server-exited", "The server exited while the host was still connected. Its own messages are on stderr."),
     (
+        "server-exists",
+        "There is a profile of that name already. `mcpjail update` installs another version of its package, \
+      `mcpjail remove` takes it away; or choose another name.",
+    ),
+    (
         "sockets-unknown",
         "Before Landlock ABI 9 the sockets in granted directories are covered one by one, and the kernel's list of \
       them, /proc/net/unix, cannot be read. Nothing is started with a door left open unseen.",
+    ),
+    (
+        "store-busy",
+        "Another mcpjail adds, updates or removes the same server, or collects garbage. Wait for it, and type the \
+      command again.",
+    ),
+    (
+        "store-missing",
+        "A server's package is not in the store any more. `mcpjail update NAME --reinstall` installs the same \
+      release again.",
+    ),
+    (
+        "store-record",
+        "What the store knows of a server cannot be read, or could have been written by somebody else. It is \
+      never made anew by itself: look at the file, or remove the server and add it again.",
+    ),
+    (
+        "store-tampered",
+        "Something in the store is not what was added: the message names the first path that differs. The server \
+      was not started. Programs outside of the jail with your rights can write there; find out which did. \
+      `mcpjail update NAME --reinstall` installs the same release again.",
+    ),
+    (
+        "store-unfit",
+        "The package holds something that cannot be kept: a device, a socket, a set-user-id program, a link that \
+      leads out of it.",
+    ),
+    (
+        "suspicious-name",
+        "The package's name is nearly that of a well-known server, which is how packages of strangers get \
+      installed by a slip of the finger. Look at where you have the name from. If it is the one that you mean, \
+      say so when asked, or with `--accept-findings`.",
     ),
     (
         "tier-not-available",
@@ -159,6 +289,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
       Grant the ports that the server uses.",
     ),
     ("unknown-syscall", "`[jail.syscalls] allow` takes one of the optional groups or a call out of one."),
+    (
+        "unpinned-dependency",
+        "The package, or one that it depends on, comes from git, a URL or a directory: no hash pins what is \
+      behind that tomorrow. Ask its author for a release in a registry.",
+    ),
 ];
 
 /// Codes that stand only in JSON-RPC answers, under `error.data.mcpjail.code`: the session goes on.

@@ -1,5 +1,6 @@
 //! The command line: what a person can type, and the joining of the stages. No policy lives here.
 
+mod add;
 mod approve;
 mod ask;
 mod check;
@@ -10,13 +11,19 @@ mod egress;
 mod explain;
 mod findings;
 mod gate;
+mod install;
 mod launch;
 mod output;
+mod paths;
 mod prepare;
+mod remove;
 mod report;
 mod run;
+mod sbom;
 mod show;
+mod store;
 mod topics;
+mod update;
 mod walk;
 mod wording;
 
@@ -81,6 +88,41 @@ A RULE of --net is NAME:PORTS, *.NAME:PORTS (names below it), ADDRESS:PORTS, [IP
 localhost:PORTS (this machine); ports are `443`, `80,443` or `8000-8010`. Conditions stand in a profile only:
 { to = \"db.corp:5432\", private = true }.")]
     Run(RunArgs),
+    /// Install a server's package into the store, look at what it says of itself, and make it known by a name
+    #[command(after_help = "\
+Examples:
+  mcpjail add notes -- npx -y @modelcontextprotocol/server-filesystem ~/notes
+  mcpjail add time -- uvx mcp-server-time --local-timezone Europe/Berlin
+  mcpjail add git --write ~/src/project pypi:mcp-server-git==2026.10.19 -- --repository ~/src/project
+  mcpjail add github --env GITHUB_TOKEN --net api.github.com:443 -- npx -y @example/github-mcp
+  mcpjail add db --allow-scripts sqlite3 -- npx -y mcp-server-sqlite-npx ~/data/a.db
+  mcpjail add mine -- node ~/src/weather/index.js
+
+The COMMAND is that of the host's configuration: npx, npm exec, bunx, pnpm dlx, uvx, uv tool run, pipx run,
+python -m, node, or a program. Nothing of it is run: the package is resolved and installed in a jail that reaches the
+registry and nothing else, without your home directory, and no install script runs that was not allowed by name.
+`mcpjail run NAME` then starts exactly what was installed, from a read-only store, and verifies it each time.")]
+    Add(add::AddArgs),
+    /// Install another version beside the one that runs, show all that differs, and switch on approval
+    #[command(after_help = "\
+Examples:
+  mcpjail update notes                 # the newest version
+  mcpjail update notes 2026.8.31
+  mcpjail update notes --rollback      # what ran before
+  mcpjail update notes --reinstall     # repair a damaged store; with --offline from earlier downloads")]
+    Update(update::UpdateArgs),
+    /// Remove a server: its profile, what was approved of it, and its place in the store
+    #[command(after_help = "Example:\n  mcpjail remove notes && mcpjail store gc")]
+    Remove(remove::RemoveArgs),
+    /// List installed packages, or free what no server needs
+    #[command(subcommand, after_help = "Examples:\n  mcpjail store list\n  mcpjail store gc --dry-run")]
+    Store(store::StoreCommand),
+    /// Print what a server is made of, as a CycloneDX bill of materials
+    #[command(after_help = "Example:\n  mcpjail sbom notes > notes.cdx.json")]
+    Sbom {
+        /// The server's name
+        name: String,
+    },
     /// Look at what a server says of itself, item by item, and pin it
     #[command(after_help = "\
 Examples:
@@ -376,6 +418,11 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Run(args) => return run::run(&args),
+        Command::Add(args) => add::add(&args),
+        Command::Update(args) => update::update(&args),
+        Command::Remove(args) => remove::remove(&args),
+        Command::Store(command) => store::store(&command),
+        Command::Sbom { name } => sbom::sbom(&name),
         Command::Approve(args) => approve::approve(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),

@@ -19,6 +19,8 @@ pub struct Locations {
     pub data_dir: PathBuf,
     /// `$XDG_STATE_HOME/mcpjail`: logs.
     pub state_dir: PathBuf,
+    /// `$XDG_CACHE_HOME/mcpjail`: downloads of packages.
+    pub cache_dir: PathBuf,
     /// The administrator's floor, `/etc/mcpjail/policy.toml`.
     pub policy: PathBuf,
     /// Who must own the policy: 0. Only tests say otherwise.
@@ -50,6 +52,7 @@ impl Locations {
             config_dir: own(base.config_dir()),
             data_dir: own(base.data_dir()),
             state_dir: own(base.state_dir().unwrap_or(&home.join(".local/state"))),
+            cache_dir: own(base.cache_dir()),
             policy: PathBuf::from("/etc/mcpjail/policy.toml"),
             administrator: 0,
             user_runtime_dir: Some(
@@ -117,7 +120,8 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 /// Whether a server or a bundle may have this name: `[a-z0-9][a-z0-9._-]*`, at most 128 bytes. Such a name is one path
 /// component, never hidden, never `..`, and means the same on every file system.
-pub(super) fn is_name(name: &str) -> bool {
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.len() <= 128
         && name.bytes().next().is_some_and(plain)

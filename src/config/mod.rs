@@ -30,7 +30,7 @@ pub use expand::{Variables, literal_syscalls};
 pub use hint::CODES;
 pub use load::{Flags, Layers, load_flags_only, load_server};
 pub use locate::{Kind, Located, LocatedFiles, Locator};
-pub use locations::Locations;
+pub use locations::{Locations, is_name};
 pub use protected::{Access, Hit, Protected, Relation};
 pub use raw::{parse_duration, parse_size};
 

@@ -95,6 +95,7 @@ impl Protected {
             tree(&loc.config_dir, "mcpjail's profiles say what servers may do"),
             tree(&loc.data_dir, "mcpjail's data says what was approved"),
             tree(&loc.state_dir, "mcpjail's logs say what happened"),
+            tree(&loc.cache_dir, "mcpjail installs packages from its cache"),
         ];
         own.extend(loc.policy.parent().map(|parent| tree(parent, "the administrator's policy is not the server's")));
         own.extend(
@@ -345,6 +346,7 @@ pub(super) mod tests {
             config_dir: home.join(".config/mcpjail"),
             data_dir: home.join(".local/share/mcpjail"),
             state_dir: home.join(".local/state/mcpjail"),
+            cache_dir: home.join(".cache/mcpjail"),
             policy: PathBuf::from("/etc/mcpjail/policy.toml"),
             administrator: 0,
             user_runtime_dir: Some(PathBuf::from("/run/user/1000")),

@@ -12,8 +12,10 @@
 //! * [`squat`] compares a package's name with those of well-known servers. Pure.
 //! * [`npm`], [`pypi`] and [`local`] fill a [`Stage`](crate::store::Stage) by programs that run in a [`Workshop`], and say
 //!   what is in it: an [`Installed`].
+//! * [`changes`] compares the packages of two trees. Pure.
 //! * [`sbom`] writes a bill of materials, [`profile`] the text of a first profile. Pure.
 
+pub mod changes;
 pub mod fault;
 pub mod line;
 pub mod local;

@@ -1,0 +1,348 @@
+//! `mcpjail add`: from a host's command line to an approved server in the store.
+
+use super::approve::{Reviewed, Terms as ReviewTerms, review};
+use super::ask::{Said, ask};
+use super::install::{InstallArgs, Made, install, skipped};
+use super::output::{BOLD, DIM, Failed, IoFailed, note, print, styled, visible};
+use super::paths::{self, Chosen};
+use super::{GrantArgs, Staged, TargetArgs, own_executable, shell_word};
+use crate::approval::rfc3339;
+use crate::config::{Flags, Locations, is_name, load_flags_only};
+use crate::diagnose::{Diagnose, Exit};
+use crate::facts;
+use crate::packages::profile::{self, Draft};
+use crate::packages::{Ecosystem, Request, line, squat};
+use crate::store::{Change, Record, Store};
+use clap::Args;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// What is added, and what it is granted from then on.
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// The name that `run` will know it by: lower-case letters, digits, `.`, `_` and `-`
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// `npm:NAME@VERSION` or `pypi:NAME==VERSION`, in the place of a command
+    #[arg(value_name = "PACKAGE", required_unless_present = "command")]
+    package: Option<String>,
+    #[command(flatten)]
+    grants: AddGrants,
+    #[command(flatten)]
+    install: InstallArgs,
+    /// Approve everything without asking
+    #[arg(long)]
+    yes: bool,
+    /// With --yes, approve even a name like a well-known one's, and what the inspectors find grave
+    #[arg(long, requires = "yes")]
+    accept_findings: bool,
+    /// The command of the host's configuration; after a PACKAGE, the server's arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What the first profile grants.
+#[derive(Debug, Clone, Default, Args)]
+struct AddGrants {
+    /// Let the server read this file or tree (not execute); may be given again
+    #[arg(long, value_name = "PATH")]
+    read: Vec<String>,
+    /// Let the server read, change, create and delete in this file or tree
+    #[arg(long, value_name = "PATH")]
+    write: Vec<String>,
+    /// Let the server read and execute this file or tree
+    #[arg(long, value_name = "PATH")]
+    exec: Vec<String>,
+    /// Let the server see the names in this directory
+    #[arg(long, value_name = "PATH")]
+    list: Vec<String>,
+    /// Keep this read-only inside a --write tree
+    #[arg(long, value_name = "PATH")]
+    deny_write: Vec<String>,
+    /// Pass a variable from the host, or set one
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// Let the server connect there by TCP: NAME:PORT, *.NAME:PORT, ADDRESS:PORT, localhost:PORT; may be given again
+    #[arg(long, value_name = "RULE")]
+    net: Vec<String>,
+    /// Allow TCP and UDP inside the jail's own, private loopback
+    #[arg(long)]
+    loopback: bool,
+    /// Add a built-in or own bundle
+    #[arg(long = "use", value_name = "BUNDLE")]
+    uses: Vec<String>,
+}
+
+/// Why nothing was added.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AddError {
+    /// There is such a server.
+    #[error("there is a server `{name}` already: `{}`", visible(&profile.to_string_lossy()))]
+    Exists { name: String, profile: PathBuf },
+    /// Not a name.
+    #[error("`{name}` is no name for a server")]
+    BadName { name: String },
+    /// Nobody can be asked.
+    #[error("standard input and output are no terminal, so nobody can be asked")]
+    NoTerminal,
+    /// Nearly the name of another one.
+    #[error("`{name}` is not `{known}`: {how}")]
+    Suspicious { name: String, known: String, how: String },
+    /// The person stopped.
+    #[error("nothing was added")]
+    Nothing,
+}
+
+impl Diagnose for AddError {
+    fn code(&self) -> &'static str {
+        match self {
+            AddError::Exists { .. } => "server-exists",
+            AddError::BadName { .. } => "bad-name",
+            AddError::NoTerminal => "no-terminal",
+            AddError::Suspicious { .. } => "suspicious-name",
+            AddError::Nothing => "nothing-approved",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            AddError::Exists { .. } | AddError::BadName { .. } | AddError::NoTerminal => Exit::Usage,
+            AddError::Suspicious { .. } => Exit::Findings,
+            AddError::Nothing => Exit::Drift,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            AddError::Exists { name, .. } => {
+                Some(format!("`mcpjail update {name}` looks for a newer version, `mcpjail remove {name}` removes it"))
+            }
+            AddError::BadName { .. } => Some("a name is made of lower-case letters, digits, `.`, `_` and `-`".into()),
+            AddError::NoTerminal => {
+                Some("run it in a terminal, or approve everything that the server shows, unread, with `--yes`".into())
+            }
+            AddError::Suspicious { known, .. } => Some(format!(
+                "look at where the name comes from; if it is the one you mean and not `{known}`, add `--accept-findings`"
+            )),
+            AddError::Nothing => None,
+        }
+    }
+}
+
+pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
+    let AddArgs { name, .. } = args;
+    if !is_name(name) {
+        return Err(AddError::BadName { name: name.clone() }.into());
+    }
+    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !args.yes && !somebody {
+        return Err(AddError::NoTerminal.into());
+    }
+    let loc = Locations::from_environment()?;
+    let store = Store::new(&loc.data_dir);
+    let cwd = facts::working_directory()?;
+    let words: Vec<OsString> = args.package.iter().map(OsString::from).chain(args.command.iter().cloned()).collect();
+    let request = line::read(&words, &cwd)?;
+    let claim = store.claim(name)?;
+    let profile = loc.server(name);
+    if std::fs::symlink_metadata(&profile).is_ok() {
+        return Err(AddError::Exists { name: name.clone(), profile }.into());
+    }
+    doubt(&request, args.yes, args.accept_findings)?;
+    let made = install(&request, &args.install, None, &store, &loc)?;
+    let added = approved(args, request, &made, &store, &loc);
+    let (record, draft, reviewed) = match added {
+        Ok(added) => added,
+        Err(error) => {
+            if let Some(text) = skipped(&made.installed) {
+                note(&text);
+            }
+            // what nobody approved is not kept
+            let _collected_later = store.collect(&|_| true, false);
+            return Err(error);
+        }
+    };
+    let mut changes = vec![Change::Write { path: store.record_path(name), text: record.to_text() }];
+    changes.extend(reviewed.lock.map(|text| Change::Write { path: reviewed.path.clone(), text }));
+    changes.push(Change::Write { path: profile.clone(), text: profile::text(&draft) });
+    store.commit(&claim, &changes)?;
+    reviewed.settled();
+    if let Some(text) = skipped(&made.installed) {
+        note(&text);
+    }
+    print(&conclusion(name, &made, &draft, &profile)?)
+}
+
+/// Asks about a name that is nearly another one's.
+fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
+    let names: Vec<(Ecosystem, &str)> = match request {
+        Request::Npm(npm) => npm.packages.iter().map(|spec| (Ecosystem::Npm, spec.name.as_str())).collect(),
+        Request::Pypi(pypi) => std::iter::once(&pypi.main)
+            .chain(&pypi.with)
+            .filter(|spec| !spec.name.is_empty())
+            .map(|spec| (Ecosystem::Pypi, spec.name.as_str()))
+            .collect(),
+        Request::Local(_) => Vec::new(),
+    };
+    for (ecosystem, name) in names {
+        let Some(likeness) = squat::likeness(ecosystem, name) else { continue };
+        let suspicious = AddError::Suspicious { name: name.into(), known: likeness.known, how: likeness.how };
+        if yes && !accept {
+            return Err(suspicious.into());
+        }
+        note(&format!("WARNING: {suspicious}"));
+        if yes {
+            continue;
+        }
+        let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
+        let question = format!("is `{}` really what you want?", visible(name));
+        let said = ask(&question, &[Said::Yes, Said::No], &mut io::stdin().lock(), &mut anstream::stdout());
+        if said.map_err(talk)? != Said::Yes {
+            return Err(AddError::Nothing.into());
+        }
+    }
+    Ok(())
+}
+
+/// Everything up to the approval: the first profile, the walks through the gate, the questions.
+fn approved(
+    args: &AddArgs,
+    request: Request,
+    made: &Made,
+    store: &Store,
+    loc: &Locations,
+) -> Result<(Record, Draft, Reviewed), Failed> {
+    let Made { kept, installed, args: own } = made;
+    let chosen = chosen(args, own, loc)?;
+    let (set, pass): (Vec<_>, Vec<_>) = args.grants.env.iter().partition(|entry| entry.contains('='));
+    let draft = Draft {
+        package: Some(installed.release.clone()),
+        args: own.clone(),
+        read: [args.grants.read.clone(), chosen.read].concat(),
+        write: [args.grants.write.clone(), chosen.write].concat(),
+        exec: args.grants.exec.clone(),
+        list: args.grants.list.clone(),
+        deny_write: args.grants.deny_write.clone(),
+        proposed: chosen.left,
+        network: args.grants.net.clone(),
+        loopback: args.grants.loopback,
+        pass: pass.into_iter().cloned().collect(),
+        set: set
+            .into_iter()
+            .filter_map(|entry| entry.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        uses: args.grants.uses.clone(),
+    };
+    let record = Record {
+        version: 1,
+        release: installed.release.clone(),
+        tree: kept.tree,
+        request,
+        scripts: args.install.allow_scripts.clone(),
+        network: args.install.install_net.clone(),
+        at: rfc3339(SystemTime::now()),
+        before: None,
+    };
+    let staged = TemporaryProfile::write(&args.name, &profile::text(&draft), store)?;
+    let target = TargetArgs {
+        grants: GrantArgs::default(),
+        name: Some(args.name.clone()),
+        staged: Some(Staged { profile: staged.0.clone(), record: record.clone() }),
+        ..TargetArgs::default()
+    };
+    let terms = ReviewTerms { yes: args.yes, accept_findings: args.accept_findings, log: None };
+    let reviewed = review(&target, &terms)?;
+    Ok((record, draft, reviewed))
+}
+
+/// A profile that is tried before it is the server's. Removed when dropped.
+pub(super) struct TemporaryProfile(pub(super) PathBuf);
+
+impl TemporaryProfile {
+    pub(super) fn write(name: &str, text: &str, store: &Store) -> Result<TemporaryProfile, Failed> {
+        let path = store.draft_path(name);
+        crate::catalog::save(&path, text.as_bytes(), crate::catalog::Replace::Yes)
+            .map(|_| TemporaryProfile(path))
+            .map_err(Failed::from)
+    }
+}
+
+impl Drop for TemporaryProfile {
+    fn drop(&mut self) {
+        let _may_be_gone = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What becomes of the paths that the server is told of.
+fn chosen(args: &AddArgs, own: &[String], loc: &Locations) -> Result<Chosen, Failed> {
+    let given = [&args.grants.read, &args.grants.write, &args.grants.exec];
+    let granted: Vec<PathBuf> =
+        given.into_iter().flatten().filter_map(|path| Path::new(path).canonicalize().ok()).collect();
+    let values = args.grants.env.iter().filter(|entry| entry.contains('='));
+    let told = paths::told(own.iter().chain(values).map(String::as_str), &granted);
+    if told.is_empty() {
+        return Ok(Chosen::default());
+    }
+    let protected = load_flags_only(&Flags::default(), loc)?.protected();
+    if args.yes {
+        return Ok(paths::by_default(told, &protected));
+    }
+    paths::by_asking(told, &protected, &mut io::stdin().lock(), &mut anstream::stdout())?
+        .ok_or_else(|| AddError::Nothing.into())
+}
+
+/// What was done, and what to paste into the host's configuration.
+fn conclusion(name: &str, made: &Made, draft: &Draft, profile: &Path) -> Result<String, Failed> {
+    let Made { kept, installed, .. } = made;
+    let mut out = String::new();
+    let mut row =
+        |what: &str, value: String| out.push_str(&format!("{} {value}\n", styled(DIM, &format!("{what:<12}"))));
+    row("package", visible(&installed.release.to_string()));
+    let packages = installed.components.len();
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    row(
+        "store",
+        format!(
+            "{packages} package{}, {} files, {} MiB, of which {} MiB were there already",
+            if packages == 1 { "" } else { "s" },
+            kept.files,
+            mib(kept.bytes),
+            kept.shared >> 20,
+        ),
+    );
+    row("tree", kept.tree.to_string());
+    for (what, paths) in [("may read", &draft.read), ("may write", &draft.write), ("may reach", &draft.network)] {
+        if !paths.is_empty() {
+            row(what, paths.iter().map(|path| visible(path)).collect::<Vec<_>>().join(", "));
+        }
+    }
+    for path in &draft.proposed {
+        row("not granted", format!("{}, which is among its arguments", visible(path)));
+    }
+    row("profile", visible(&profile.to_string_lossy()));
+    out.push_str(&format!("\n{}\n", styled(BOLD, "in the host's configuration, under `mcpServers`:")));
+    out.push_str(&profile::host_entry(name, &program()?, &draft.pass));
+    out.push_str(&format!(
+        "\ntry it: `mcpjail explain {0}` prints what it can reach, `mcpjail update {0}` looks for newer versions\n",
+        shell_word(name.as_ref())
+    ));
+    Ok(out)
+}
+
+/// How a host finds mcpjail: by its name where that leads to this program, else by its path.
+fn program() -> Result<String, Failed> {
+    let own = own_executable()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).find_map(|dir| {
+        let candidate = dir.join("mcpjail");
+        candidate.is_file().then(|| candidate.canonicalize().ok()).flatten()
+    });
+    Ok(match found {
+        Some(found) if found == own => "mcpjail".to_owned(),
+        _ => own.to_string_lossy().into_owned(),
+    })
+}

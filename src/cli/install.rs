@@ -1,0 +1,79 @@
+//! From a request to a tree in the store, for `add` and `update`.
+
+use super::output::Failed;
+use super::workshop::Yard;
+use crate::command::Context;
+use crate::config::Locations;
+use crate::egress::Written;
+use crate::packages::{Installed, Options, Request, Workshop, local, npm, pypi};
+use crate::store::{Kept, Store};
+
+/// What may be done to get a package.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct InstallArgs {
+    /// Run the install scripts of this package; may be given again
+    #[arg(long, value_name = "PACKAGE")]
+    pub(super) allow_scripts: Vec<String>,
+    /// Let installer and install scripts connect there too, besides the registry; may be given again
+    #[arg(long, value_name = "RULE")]
+    pub(super) install_net: Vec<String>,
+    /// Fetch nothing: use what was downloaded before
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+/// A package in the store.
+pub(super) struct Made {
+    pub(super) kept: Kept,
+    pub(super) installed: Installed,
+    /// The server's own arguments.
+    pub(super) args: Vec<String>,
+}
+
+/// Installs into the store. `lock` is that of an earlier install, to be installed again exactly.
+pub(super) fn install(
+    request: &Request,
+    args: &InstallArgs,
+    lock: Option<&[u8]>,
+    store: &Store,
+    loc: &Locations,
+) -> Result<Made, Failed> {
+    let context = Context::of_process()?;
+    let network: Vec<Written> =
+        args.install_net.iter().map(|to| Written { to: to.clone(), private: true, ..Written::default() }).collect();
+    let cache = loc.cache_dir.clone();
+    let options = Options {
+        context: &context,
+        scripts: &args.allow_scripts,
+        network: &network,
+        offline: args.offline,
+        lock,
+        cache: &cache,
+    };
+    let yard = Yard::new(loc);
+    let mut stage = store.stage()?;
+    let (installed, own) = match request {
+        Request::Npm(npm) => (npm::install(npm, &options, &mut stage, &yard)?, npm.args.clone()),
+        Request::Pypi(pypi) => (pypi::install(pypi, &options, &mut stage, &yard)?, pypi.args.clone()),
+        Request::Local(local) => {
+            let snapshot = local::snapshot(local, &options, &mut stage, &yard)?;
+            (snapshot.installed, snapshot.args)
+        }
+    };
+    yard.step("hashing");
+    let kept = store.keep(stage, &installed)?;
+    yard.done();
+    Ok(Made { kept, installed, args: own })
+}
+
+/// Says what was not run, and what to type where the server needs it.
+pub(super) fn skipped(installed: &Installed) -> Option<String> {
+    let named: Vec<String> =
+        installed.skipped.iter().map(|script| format!("{} (`{}`)", script.package, script.command)).collect();
+    let first = installed.skipped.first()?;
+    Some(format!(
+        "install scripts were not run: {}; where the server needs one, add it with `--allow-scripts {}`",
+        named.join(", "),
+        first.package
+    ))
+}
