@@ -106,13 +106,9 @@ impl Suite {
 
     /// A trial of root's, as which the suite runs.
     pub fn as_root(&mut self, name: &str, needs: &[Feature], body: impl FnOnce(&Arc<World>) + Send + 'static) {
-        if self.world.identity.is_root() || !self.lacks.contains(&Feature::Root) == self.second {
+        if self.world.identity.is_root() || self.lacks.contains(&Feature::Root) {
             self.add(name, &[needs, &[Feature::Root]].concat(), body);
         }
-    }
-
-    pub fn lacks(&self, feature: Feature) -> bool {
-        self.lacks.contains(&feature)
     }
 }
 
@@ -150,6 +146,9 @@ fn main() {
             real::trials,
         ] {
             collect(&mut suite);
+        }
+        if arguments.bench {
+            real::bench(&mut suite);
         }
         trials.extend(suite.trials);
     }

@@ -7,7 +7,7 @@ use crate::support::client::{Ended, Server};
 use crate::support::identity::Identity;
 use crate::support::world::plant;
 use serde_json::{Value, json};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -84,6 +84,19 @@ impl World {
         }
         dir.into()
     }
+}
+
+impl Drop for World {
+    /// The store is read-only, and its directories are removed by nobody but their owner.
+    fn drop(&mut self) {
+        open_up(self.base.path());
+    }
+}
+
+/// Gives the owner all rights on the directories of a tree.
+pub fn open_up(dir: &Path) {
+    let _gone = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    names(dir).iter().filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir())).for_each(|dir| open_up(dir));
 }
 
 /// Where node, npm and uv are, and the system's directories; not the rest of what the person has in theirs.
@@ -222,9 +235,14 @@ impl Home {
 
     /// The tree that a name runs: `trees/HASH`.
     pub fn tree(&self, name: &str) -> PathBuf {
-        let record = self.record(name);
+        self.data("store/trees").join(self.tree_of(&self.record(name).to_string()))
+    }
+
+    /// The digits of the tree in a record's text.
+    pub fn tree_of(&self, record: &str) -> String {
+        let record: Value = serde_json::from_str(record).unwrap();
         let tree = record["tree"].as_str().unwrap();
-        self.data("store/trees").join(tree.strip_prefix("sha256:").unwrap_or(tree))
+        tree.strip_prefix("sha256:").unwrap_or(tree).to_owned()
     }
 
     /// Complains about anything that is left of a name that was not added.
@@ -412,9 +430,4 @@ impl Session {
         let status = self.server.close();
         assert!(status.is_some_and(|status| status.success()), "{status:?}; stderr:\n{}", self.server.stderr());
     }
-}
-
-/// Words that are no UTF-8 are not needed here.
-pub fn text(word: &OsStr) -> &str {
-    word.to_str().unwrap()
 }
