@@ -18,7 +18,12 @@ fn item(name: &str, description: &str) -> Item {
 
 fn identity() -> Identity {
     let pin = |path: &str| Some(FilePin { path: path.into(), sha256: Digest::of_bytes(path.as_bytes()) });
-    Identity { command: vec!["node".into(), "s.js".into()], entry: pin("/s.js"), interpreter: pin("/node") }
+    Identity {
+        command: vec!["node".into(), "s.js".into()],
+        entry: pin("/s.js"),
+        interpreter: pin("/node"),
+        package: None,
+    }
 }
 
 fn review(walks: &[Catalog], session: &[Item], lock: Option<&Lock>) -> Review {

@@ -4,7 +4,7 @@ use super::approved::EntryView;
 use super::edit::{Edit, EditKind, Scope, Severity};
 use super::edits::{Detail, edits};
 use super::exempt::Exemption;
-use super::identity::{FilePin, Identity};
+use super::identity::{FilePin, Identity, PackagePin};
 use super::item::{Item, Kind, body_digest, comparable, reread};
 use crate::json;
 use std::collections::BTreeMap;
@@ -234,11 +234,22 @@ pub(super) fn identity(before: &Identity, after: &Identity) -> Change {
     }
 }
 
-/// An identity as canonical JSON, as in a lock.
+/// What is said of a program where its package has the same name and version as before, and other files.
+pub(super) const OTHER_FILES: &str = "the same release of its package, with other files";
+
+/// Whether a program's package is the same release with other files.
+pub(super) fn same_release(edits: &[Edit]) -> bool {
+    let at = |pointer: &str| edits.iter().any(|edit| edit.at == pointer);
+    at("/package/tree") && !at("/package/release")
+}
+
+/// An identity as canonical JSON, as in a lock but for a package's name, which is not repeated in the command.
 fn identity_text(identity: &Identity) -> Vec<u8> {
-    let Identity { command, entry, interpreter } = identity;
+    let Identity { command, entry, interpreter, package } = identity;
     let mut text = b"{\"command\":[".to_vec();
-    for (index, word) in command.iter().enumerate() {
+    // a package stands in the command too, and is told once
+    let twice = package.as_ref().is_some_and(|package| command.first() == Some(&package.release));
+    for (index, word) in command.iter().skip(usize::from(twice)).enumerate() {
         if index > 0 {
             text.push(b',');
         }
@@ -251,6 +262,11 @@ fn identity_text(identity: &Identity) -> Vec<u8> {
             json::quote(path, &mut text);
             text.extend_from_slice(format!(",\"sha256\":\"{sha256}\"}}").as_bytes());
         }
+    }
+    if let Some(PackagePin { release, tree }) = package {
+        text.extend_from_slice(b",\"package\":{\"release\":");
+        json::quote(release, &mut text);
+        text.extend_from_slice(format!(",\"tree\":\"{tree}\"}}").as_bytes());
     }
     text.push(b'}');
     text
@@ -330,6 +346,37 @@ mod tests {
         assert!(found.iter().all(|change| !change.edits.is_empty()));
         let told: usize = found.iter().map(|change| change.edits.len()).sum();
         assert!((MOST_TOLD..MOST_TOLD + 2000).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn another_package_is_told_by_its_name_and_once() {
+        let with = |release: &str, files: &str| Identity {
+            command: vec![release.to_owned(), "~/notes".to_owned()],
+            entry: None,
+            interpreter: None,
+            package: Some(PackagePin { release: release.to_owned(), tree: Digest::of_bytes(files.as_bytes()) }),
+        };
+        let told = |before: &Identity, after: &Identity| {
+            let change = identity(before, after);
+            let at: Vec<String> = change.edits.iter().map(|edit| edit.at.clone()).collect();
+            let drift = Drift { changes: vec![change] };
+            (at.join(" "), drift.short(), drift.text(false))
+        };
+        let (old, new, other) = (with("npm:@a/x@1.0.0", "1"), with("npm:@a/x@2.0.0", "2"), with("npm:@a/x@1.0.0", "2"));
+        let (at, short, text) = told(&old, &new);
+        assert_eq!(at, "/package/release /package/tree");
+        assert!(short.contains("`npm:@a/x@1.0.0` → `npm:@a/x@2.0.0`"), "{short}");
+        assert!(text.contains("npm:@a/x@1.0.0") && text.contains("npm:@a/x@2.0.0"), "{text}");
+        let (at, short, text) = told(&old, &other);
+        assert_eq!(at, "/package/tree");
+        assert!(short.contains(OTHER_FILES) && text.contains(OTHER_FILES), "{short}\n{text}");
+        // a command that became a package, and the other way round
+        let (at, short, _) = told(&program(), &old);
+        assert!(at.contains("/package") && at.contains("/command"), "{at}");
+        assert!(short.contains("program"), "{short}");
+        // what could be read as a sentence is not repeated to a model
+        let evil = with("npm:x@1 please ignore", "1");
+        assert!(!told(&old, &evil).1.contains("ignore"));
     }
 
     #[test]

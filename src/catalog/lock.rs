@@ -22,7 +22,8 @@ pub const VERSION: i64 = 1;
 ///
 /// ```text
 /// { "version": 1,
-///   "identity": { "command": ["node", "server.js"], "entry": { "path", "sha256" }, "interpreter": { "path", "sha256" } },
+///   "identity": { "command": ["node", "server.js"], "entry": { "path", "sha256" }, "interpreter": { "path", "sha256" },
+///                 "package": { "release": "npm:x@1.2.3", "tree": "sha256:…" } },
 ///   "approved": { "at": RFC 3339, "by": user, "with": "mcpjail 0.1.0" },
 ///   "root": "sha256:…",
 ///   "server": { "sha256", "exempt", "item": {…} },
@@ -32,7 +33,7 @@ pub const VERSION: i64 = 1;
 ///   "resourceNamespaces": ["demo://resource"] }
 /// ```
 ///
-/// `entry`, `interpreter`, `server`, `optional` and `exempt` may be absent, nothing else may. Items have their members in
+/// `entry`, `interpreter`, `package`, `server`, `optional` and `exempt` may be absent, nothing else may. Items have their members in
 /// canonical order, and hidden characters in them are written as escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {

@@ -62,7 +62,7 @@ pub use edit::{Edit, EditKind, Scope, Severity};
 pub use exempt::{Exemption, Varies};
 pub use fault::ItemFault;
 pub use file::{LARGEST_LOCK, Replace, Saved, load, save};
-pub use identity::{Approval, FilePin, Identity};
+pub use identity::{Approval, FilePin, Identity, PackagePin};
 pub use item::{Item, Kind};
 pub use lock::{Entry, Lock, VERSION};
 pub use lock_error::{LockError, LockProblem};

@@ -5,7 +5,7 @@
 use super::canonical::DEEPEST;
 use super::digest::Digest;
 use super::exempt::{Exemption, Varies};
-use super::identity::{Approval, FilePin, Identity};
+use super::identity::{Approval, FilePin, Identity, PackagePin};
 use super::item::Kind;
 use super::lock::VERSION;
 use super::lock_error::{LockError, LockProblem};
@@ -222,7 +222,8 @@ impl<'a> Reader<'a> {
     }
 
     fn identity(&self, value: Value<'a>) -> Result<Identity, LockError> {
-        let [command, entry, interpreter] = self.fields(value, value.members(), ["command", "entry", "interpreter"])?;
+        let keys = ["command", "entry", "interpreter", "package"];
+        let [command, entry, interpreter, package] = self.fields(value, value.members(), keys)?;
         let words = self.list("command", self.needed(value, "command", command)?)?;
         // A word of a command line has up to 128 KiB on Linux.
         let word = |word: Value<'a>| {
@@ -235,6 +236,15 @@ impl<'a> Reader<'a> {
             command: words.map(word).collect::<Result<_, _>>()?,
             entry: file(entry)?,
             interpreter: file(interpreter)?,
+            package: package.map(|package| self.package(package)).transpose()?,
+        })
+    }
+
+    fn package(&self, value: Value<'a>) -> Result<PackagePin, LockError> {
+        let [release, tree] = self.fields(value, value.members(), ["release", "tree"])?;
+        Ok(PackagePin {
+            release: self.short("package", "release", self.needed(value, "release", release)?)?,
+            tree: self.digest("tree", self.needed(value, "tree", tree)?)?,
         })
     }
 

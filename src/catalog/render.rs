@@ -1,6 +1,6 @@
 //! Drift as text, for people.
 
-use super::drift::{Change, Drift, Subject, What};
+use super::drift::{self, Change, Drift, Subject, What};
 use super::edit::{Edit, EditKind, Scope, Severity};
 use super::item::reread;
 use super::visible::{cut, named, visible};
@@ -101,7 +101,12 @@ impl Text {
                 self.headline(change.severity(), &format!("{whose} was {}", named(from)));
             }
             What::Changed if edits.is_empty() => self.headline(change.severity(), &format!("{whose} changed")),
-            What::Changed => edits.iter().for_each(|edit| self.edit(&whose, edit)),
+            What::Changed => {
+                if *subject == Subject::Identity && drift::same_release(edits) {
+                    self.headline(change.severity(), &format!("{whose}: {}", drift::OTHER_FILES));
+                }
+                edits.iter().for_each(|edit| self.edit(&whose, edit));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Drift in a few words, for whoever waits for an answer.
 
-use super::drift::{Change, Drift, Subject, What};
+use super::drift::{self, Change, Drift, Subject, What};
 use super::edit::{Edit, EditKind, Scope};
 use super::render::KNOWN;
 use super::visible::plain;
@@ -67,8 +67,14 @@ fn in_short(change: &Change) -> String {
             let mut edits: Vec<&Edit> = edits.iter().collect();
             edits.sort_by_key(|edit| (Reverse(edit.severity), !KNOWN.contains(&edit.field.as_str())));
             let mut phrases: Vec<String> = Vec::new();
+            if *subject == Subject::Identity && drift::same_release(&change.edits) {
+                phrases.push(drift::OTHER_FILES.to_owned());
+            }
             for edit in edits {
-                let phrase = phrase(edit);
+                let phrase = match subject {
+                    Subject::Identity => program(edit),
+                    _ => phrase(edit),
+                };
                 if !phrases.contains(&phrase) {
                     phrases.push(phrase);
                 }
@@ -81,6 +87,35 @@ fn in_short(change: &Change) -> String {
             }
             text
         }
+    }
+}
+
+/// What differs in a program: its package by name and version, which the person's profile says.
+fn program(edit: &Edit) -> String {
+    let text =
+        |value: &Option<Vec<u8>>| value.as_deref().and_then(|value| serde_json::from_slice::<String>(value).ok());
+    match (edit.at.as_str(), text(&edit.before), text(&edit.after)) {
+        ("/package/release", Some(before), Some(after)) => {
+            format!("package {} → {}", plain_release(&before), plain_release(&after))
+        }
+        ("/package/release", ..) => "package changed".to_owned(),
+        ("/package/tree", ..) => "its files changed".to_owned(),
+        ("/package", None, None) if edit.before.is_none() => "package added".to_owned(),
+        ("/package", ..) => "package removed".to_owned(),
+        (at, ..) => match ["/command", "/entry", "/interpreter"].into_iter().find(|top| at.starts_with(top)) {
+            Some(top) => format!("{} changed", top.trim_start_matches('/')),
+            None => phrase(edit),
+        },
+    }
+}
+
+/// A release as it is, where it has nothing but what releases are made of.
+fn plain_release(release: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-@/:[],=+!~".contains(&byte);
+    if (1..=120).contains(&release.len()) && release.bytes().all(safe) {
+        format!("`{release}`")
+    } else {
+        plain(release)
     }
 }
 

@@ -329,6 +329,7 @@ pub(super) fn identity() -> Identity {
         command: vec!["node".to_owned(), "sérver.js".to_owned(), String::new()],
         entry: file("/srv/server.js"),
         interpreter: file("/usr/bin/node"),
+        package: None,
     }
 }
 

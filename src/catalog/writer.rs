@@ -1,7 +1,7 @@
 //! Writes a lock: JSON with one member a line, so that version control shows the leaf that changed.
 
 use super::exempt::{Exemption, Varies};
-use super::identity::FilePin;
+use super::identity::{FilePin, PackagePin};
 use super::lock::{Entry, Lock, VERSION};
 use super::strings;
 use crate::json;
@@ -29,6 +29,13 @@ pub(super) fn write(lock: &Lock) -> Vec<u8> {
             out.text_member("sha256", &sha256.to_string());
             out.close(b'}');
         }
+    }
+    if let Some(PackagePin { release, tree }) = &identity.package {
+        out.key("package");
+        out.open(b'{');
+        out.text_member("release", release);
+        out.text_member("tree", &tree.to_string());
+        out.close(b'}');
     }
     out.close(b'}');
     out.key("approved");

@@ -153,7 +153,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     }
     doubt(&request, args.yes, args.accept_findings)?;
     let made = install(&request, &args.install, None, &store, &loc)?;
-    let added = approved(args, request, &made, &store, &loc);
+    let added = approved(args, &made, &store, &loc);
     let (record, draft, reviewed) = match added {
         Ok(added) => added,
         Err(error) => {
@@ -166,7 +166,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
         }
     };
     let mut changes = vec![Change::Write { path: store.record_path(name), text: record.to_text() }];
-    changes.extend(reviewed.lock.map(|text| Change::Write { path: reviewed.path.clone(), text }));
+    changes.extend(reviewed.lock.iter().map(|text| Change::Write { path: reviewed.path.clone(), text: text.clone() }));
     changes.push(Change::Write { path: profile.clone(), text: profile::text(&draft) });
     store.commit(&claim, &changes)?;
     reviewed.settled();
@@ -208,14 +208,8 @@ fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
 }
 
 /// Everything up to the approval: the first profile, the walks through the gate, the questions.
-fn approved(
-    args: &AddArgs,
-    request: Request,
-    made: &Made,
-    store: &Store,
-    loc: &Locations,
-) -> Result<(Record, Draft, Reviewed), Failed> {
-    let Made { kept, installed, args: own } = made;
+fn approved(args: &AddArgs, made: &Made, store: &Store, loc: &Locations) -> Result<(Record, Draft, Reviewed), Failed> {
+    let Made { kept, installed, request, args: own } = made;
     let chosen = chosen(args, own, loc)?;
     let (set, pass): (Vec<_>, Vec<_>) = args.grants.env.iter().partition(|entry| entry.contains('='));
     let draft = Draft {
@@ -241,7 +235,7 @@ fn approved(
         version: 1,
         release: installed.release.clone(),
         tree: kept.tree,
-        request,
+        request: request.clone(),
         scripts: args.install.allow_scripts.clone(),
         network: args.install.install_net.clone(),
         at: rfc3339(SystemTime::now()),

@@ -1,13 +1,13 @@
 //! `mcpjail approve`: walks a server in its jail, shows what it says of itself, asks, and writes the lock.
 
-use super::ApproveArgs;
 use super::ask::{Said, ask};
 use super::findings::{self, Findings, is_grave};
 use super::gate::approval;
-use super::launch::Terms;
+use super::launch::Terms as Held;
 use super::output::{BOLD, DIM, Failed, IoFailed, note, styled, visible};
 use super::walk::{PLAIN, WalkFailed, Walked, walk, walk_otherwise};
 use super::wording::{body, conclusion, prompt, title, told};
+use super::{ApproveArgs, TargetArgs};
 use crate::approval::{Answer, Asked, ItemQuestion, Known, Question, Review, ReviewError};
 use crate::catalog::{Catalog, Identity, Item, ItemFault, Kind, Lock, LockError, Replace, Saved, load, save};
 use crate::diagnose::{Diagnose, Exit};
@@ -89,8 +89,62 @@ impl From<ReviewError> for ApproveError {
 }
 
 pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
+    let ApproveArgs { target, yes, accept_findings, log } = args;
+    let terms = Terms { yes: *yes, accept_findings: *accept_findings, log: log.egress_log.as_deref() };
+    let reviewed = review(target, &terms)?;
+    if let Some(lock) = &reviewed.lock {
+        write(lock.as_bytes(), &reviewed.path, reviewed.before.as_deref())?;
+    }
+    reviewed.settled();
+    let mut out = anstream::stdout();
+    let said = out.write_all(reviewed.conclusion.as_bytes());
+    said.map_err(|source| IoFailed { what: "write to standard output", source })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How a server is reviewed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Terms<'a> {
+    /// Approve everything without asking.
+    pub(super) yes: bool,
+    /// With it, approve even what the inspectors find grave.
+    pub(super) accept_findings: bool,
+    /// Where the server's network is written down.
+    pub(super) log: Option<&'a Path>,
+}
+
+/// What a person approved. Nothing is written yet.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Reviewed {
+    /// The text of the new lock; `None` where everything is as approved.
+    pub(super) lock: Option<String>,
+    /// Where it belongs.
+    pub(super) path: PathBuf,
+    /// The text that is there, as it was when it was compared with.
+    pub(super) before: Option<Vec<u8>>,
+    /// What to tell once it is written; lines.
+    pub(super) conclusion: String,
+    /// What sessions met, where all of it was judged.
+    judged: Option<Record>,
+}
+
+impl Reviewed {
+    /// To be called once the lock is written: what sessions met is settled, one way or the other.
+    pub(super) fn settled(&self) {
+        if let Some(record) = &self.judged {
+            forget(record);
+        }
+    }
+}
+
+/// Walks a server twice, shows what differs from its lock, and asks. Writes nothing.
+///
+/// The calling process must have one thread, and has one again afterwards.
+pub(super) fn review(target: &TargetArgs, terms: &Terms<'_>) -> Result<Reviewed, Failed> {
+    let Terms { yes, accept_findings, log } = *terms;
     let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !args.yes && !somebody {
+    if !yes && !somebody {
         return Err(ApproveError::NoTerminal.into());
     }
     let walked = |walked: Result<Walked, WalkFailed>| {
@@ -99,52 +153,53 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<ExitCode, Failed> {
             error.failed
         })
     };
-    let log = args.log.egress_log.as_deref();
-    let first = walked(walk(&args.target, log, &PLAIN, &note))?;
-    let second = walked(walk_otherwise(&args.target, log))?;
+    let first = walked(walk(target, log, &PLAIN, &note))?;
+    let second = walked(walk_otherwise(target, log))?;
     let wanted = first.egress.iter().chain(second.egress.iter().filter(|line| !first.egress.contains(line)));
     wanted.for_each(|line| note(line));
-    let terms = first.terms;
+    let held = first.terms;
     first.surveyed.notes.iter().for_each(|remark| note(remark));
     let found =
         Found { walks: vec![first.surveyed.catalog, second.surveyed.catalog], protocol: first.surveyed.protocol };
-    let before = Before::read(&terms.lock.value, args.yes)?;
-    let record = Record::new(terms.record.clone());
+    let before = Before::read(&held.lock.value, yes)?;
+    let record = Record::new(held.record.clone());
     let met = record.read();
     let known = Known {
         walks: &found.walks,
         session: &met.items,
         absent: &met.absent,
         namespaces: &met.namespaces,
-        identity: &terms.identity,
+        identity: &held.identity,
         lock: before.as_ref().and_then(|before| before.lock.as_ref()),
     };
     let review = Review::new(known).map_err(ApproveError::from)?;
     let mut out = anstream::stdout();
     let written = |source| Failed::from(IoFailed { what: "write to standard output", source });
-    out.write_all(introduction(&terms, &found, before.as_ref(), &review).as_bytes()).map_err(written)?;
+    out.write_all(introduction(&held, &found, before.as_ref(), &review).as_bytes()).map_err(written)?;
+    let path = held.lock.value;
+    let text = before.map(|before| before.text);
     if review.is_settled() {
-        forget(&record);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Reviewed { lock: None, path, before: text, conclusion: String::new(), judged: Some(record) });
     }
-    let seen = Seen::of(&found.walks, &met.items, &terms.lock.value)?;
-    let answers = match args.yes {
-        true => unread(&review, &seen, args.accept_findings, &mut out)?,
+    let seen = Seen::of(&found.walks, &met.items, &path)?;
+    let answers = match yes {
+        true => unread(&review, &seen, accept_findings, &mut out)?,
         false => one_by_one(&review, &seen, &mut io::stdin().lock(), &mut out)?,
     };
     let left_out = left_out(&review, &answers);
-    let unjudged = args.yes
+    let unjudged = yes
         && review.questions.iter().any(|question| matches!(question, Question::Item(item) if item.needs_a_person()));
     let lock = review.settle(&answers, approval(&facts::user())).map_err(ApproveError::from)?;
     if lock.entries.is_empty() {
         return Err(ApproveError::Nothing.into());
     }
-    write(&lock, &terms.lock.value, before.as_ref())?;
-    if !unjudged {
-        forget(&record);
-    }
-    out.write_all(conclusion(&lock, &terms.lock.value, &left_out).as_bytes()).map_err(written)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Reviewed {
+        lock: Some(String::from_utf8_lossy(&lock.to_bytes()).into_owned()),
+        conclusion: conclusion(&lock, &path, &left_out),
+        path,
+        before: text,
+        judged: (!unjudged).then_some(record),
+    })
 }
 
 /// What the walks found.
@@ -204,22 +259,24 @@ impl Seen {
     }
 }
 
-fn introduction(terms: &Terms, found: &Found, before: Option<&Before>, review: &Review) -> String {
+fn introduction(held: &Held, found: &Found, before: Option<&Before>, review: &Review) -> String {
     let mut out = String::new();
     let mut row =
         |name: &str, value: String| out.push_str(&format!("{} {value}\n", styled(DIM, &format!("{name:<12}"))));
-    let Identity { command, entry, interpreter } = &terms.identity;
+    let Identity { command, entry, interpreter, package } = &held.identity;
     row("command", visible(&command.join(" ")));
     for (name, pin) in [("file", entry), ("interpreter", interpreter)] {
         if let Some(pin) = pin {
             row(name, format!("{} {}", visible(&pin.path), pin.sha256));
         }
     }
-    if entry.is_none() {
+    if let Some(package) = package {
+        row("package", format!("{} {}", visible(&package.release), package.tree));
+    } else if entry.is_none() {
         row("file", "not pinned: no single file holds the server's code".into());
     }
     row("protocol", visible(&found.protocol));
-    let path = visible(&terms.lock.value.to_string_lossy());
+    let path = visible(&held.lock.value.to_string_lossy());
     match before.and_then(|before| before.lock.as_ref()) {
         Some(lock) => {
             let by = format!("{} by {} with {}", lock.approval.at, lock.approval.by, lock.approval.with);
@@ -305,6 +362,7 @@ fn one_by_one(
                     break Answer::whole(question);
                 }
                 Said::Quit => return Err(ApproveError::Nothing.into()),
+                Said::Read | Said::Write | Said::Nothing => {}
             }
         };
         answers.push(answer);
@@ -322,7 +380,7 @@ fn exemptions(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write)
         out.write_all(format!("this {from}: {}\n", told(exemption)).as_bytes()).map_err(talk)?;
         match ask("may it differ?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
             Said::Yes => accepted.push(at),
-            Said::No | Said::All | Said::Varies => {}
+            Said::No | Said::All | Said::Varies | Said::Read | Said::Write | Said::Nothing => {}
             Said::Quit => return Err(ApproveError::Nothing.into()),
         }
     }
@@ -344,7 +402,7 @@ fn may_vary(question: &Question, input: &mut dyn BufRead, out: &mut dyn Write) -
     match ask("exempt that?", &[Said::Yes, Said::No, Said::Quit], input, out).map_err(talk)? {
         Said::Yes => Ok(true),
         Said::Quit => Err(ApproveError::Nothing.into()),
-        Said::No | Said::All | Said::Varies => Ok(false),
+        Said::No | Said::All | Said::Varies | Said::Read | Said::Write | Said::Nothing => Ok(false),
     }
 }
 
@@ -354,19 +412,18 @@ fn left_out(review: &Review, answers: &[Answer]) -> Vec<String> {
     no.map(|(question, _)| title(question)).collect()
 }
 
-fn write(lock: &Lock, path: &Path, before: Option<&Before>) -> Result<(), Failed> {
+fn write(text: &[u8], path: &Path, before: Option<&[u8]>) -> Result<(), Failed> {
     let raced = || ApproveError::Raced { path: path.to_path_buf() };
-    let text = lock.to_bytes();
     let Some(before) = before else {
-        return match save(path, &text, Replace::No)? {
+        return match save(path, text, Replace::No)? {
             Saved::Written => Ok(()),
             Saved::Existed => Err(raced().into()),
         };
     };
-    if load(path)?.as_ref() != Some(&before.text) {
+    if load(path)?.as_deref() != Some(before) {
         return Err(raced().into());
     }
-    let _replaced = save(path, &text, Replace::Yes)?;
+    let _replaced = save(path, text, Replace::Yes)?;
     Ok(())
 }
 

@@ -58,12 +58,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failed> {
 }
 
 fn targets(args: &CheckArgs) -> Result<Vec<TargetArgs>, Failed> {
-    let CheckArgs { grants, names, command, .. } = args;
+    let CheckArgs { grants, names, command, deep, .. } = args;
     let of = |name: Option<&String>, command: &[std::ffi::OsString]| TargetArgs {
         grants: grants.clone(),
         name: name.cloned(),
         arguments: Vec::new(),
         command: command.to_vec(),
+        staged: None,
+        deep: *deep,
     };
     let all;
     let names = match (names.is_empty(), command.is_empty()) {

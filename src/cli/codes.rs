@@ -196,6 +196,27 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("nul-byte", "A path, argument or variable holds a NUL byte, which no program can be given."),
     ("one-server", "The option or the arguments belong to one server, and more are named."),
+    (
+        "package-entry",
+        "What the store knows of a package names a file to start that is not in the package: not there, a link that leads \
+      out, a script that names an interpreter of its own choosing. A package starts what lies in its own tree, by the \
+      machine's interpreter. `mcpjail check --deep` verifies the tree.",
+    ),
+    (
+        "package-mismatch",
+        "The profile's `package` is not the one that is installed under the server's name: one of the two was changed \
+      without the other. What runs is what was installed and approved, under exactly the name that the profile says.",
+    ),
+    (
+        "package-not-installed",
+        "The profile's `package` is not installed: nothing was added under the server's name on this machine, or it was \
+      removed. Nothing is fetched when a server starts.",
+    ),
+    (
+        "package-writable",
+        "A writable grant holds the package that the server runs from, so that the server could replace its own code. Grant \
+      a narrower directory, or keep mcpjail's data read-only with `--deny-write`.",
+    ),
     ("relay-io", "Reading or writing one of the session's streams failed."),
     ("server-closed", "The server closed one of its streams while the host still used it."),
     (

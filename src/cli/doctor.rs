@@ -100,7 +100,7 @@ fn landlock() -> Finding {
 /// Starts mcpjail's own `--version` in a jail of this tier.
 fn try_tier(tier: Tier) -> Result<Result<Vec<LayerReport>, JailError>, Failed> {
     let command: Vec<OsString> = vec![own_executable()?.into(), "--version".into()];
-    let prepared = prepare::Prepared::new(&TargetArgs::of_command(command), false)?;
+    let prepared = prepare::Prepared::new(&TargetArgs::of_command(command), false, None)?;
     let private = match tier {
         Tier::A => None,
         Tier::B => Some(private_directory()?),
@@ -162,7 +162,7 @@ fn try_egress() -> Result<(), Failed> {
     let command: Vec<OsString> = vec![own_executable()?.into(), PROGRAM.into(), port.to_string().into()];
     let mut target = TargetArgs::of_command(command);
     target.grants.net.push(format!("localhost:{port}"));
-    let plan = prepare::Prepared::new(&target, false)?.plan(Tier::A, None)?;
+    let plan = prepare::Prepared::new(&target, false, None)?.plan(Tier::A, None)?;
     let Pipes { stdio, stdout, _stdin, _stderr } = pipes()?;
     let nascent = jail::start(Tier::A, stdio)?;
     let (mut running, _egress) = launch::jail(nascent, &plan, None)?;

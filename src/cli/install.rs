@@ -5,7 +5,7 @@ use super::workshop::Yard;
 use crate::command::Context;
 use crate::config::Locations;
 use crate::egress::Written;
-use crate::packages::{Installed, Options, Request, Workshop, local, npm, pypi};
+use crate::packages::{Installed, Options, PypiSpec, Release, Request, Workshop, local, npm, pypi};
 use crate::store::{Kept, Store};
 
 /// What may be done to get a package.
@@ -26,6 +26,8 @@ pub(super) struct InstallArgs {
 pub(super) struct Made {
     pub(super) kept: Kept,
     pub(super) installed: Installed,
+    /// What was asked for, with the package's name where only a module was known.
+    pub(super) request: Request,
     /// The server's own arguments.
     pub(super) args: Vec<String>,
 }
@@ -63,7 +65,19 @@ pub(super) fn install(
     yard.step("hashing");
     let kept = store.keep(stage, &installed)?;
     yard.done();
-    Ok(Made { kept, installed, args: own })
+    let request = named(request.clone(), &installed);
+    Ok(Made { kept, installed, request, args: own })
+}
+
+/// The same request with the name of the package that `python -m MODULE` turned out to be in.
+fn named(mut request: Request, installed: &Installed) -> Request {
+    if let Request::Pypi(pypi) = &mut request
+        && pypi.main.name.is_empty()
+    {
+        let Release { name, extras, version, .. } = installed.release.clone();
+        pypi.main = PypiSpec { name, extras, version: format!("=={version}") };
+    }
+    request
 }
 
 /// Says what was not run, and what to type where the server needs it.

@@ -2,6 +2,7 @@
 
 use super::egress::{Connected, open_log};
 use super::output::{Failed, IoFailed};
+use super::packaged::Verifying;
 use super::prepare::{Called, Prepared};
 use super::{TargetArgs, gate};
 use crate::catalog::{Approved, Identity};
@@ -10,6 +11,7 @@ use crate::egress::{self, Supervisor};
 use crate::facts::{PrivateDirectory, private_directory};
 use crate::jail::{self, Companion, JailError, Layer, LayerReport, Nascent, Running, Status, Stdio};
 use crate::plan::{Egress, Plan};
+use crate::store::{Checked, Depth};
 use crate::sys::fd;
 use crate::sys::signal::SignalFd;
 use std::fs::File;
@@ -26,6 +28,8 @@ pub(super) struct Jailed {
     pub(super) memory: String,
     /// Tier B's private directory, which goes with this.
     pub(super) private: Option<PrivateDirectory>,
+    /// The server's package, verified: nobody collects it while this lives.
+    pub(super) package: Option<Checked>,
     /// Guarded names that did not exist at the start.
     pub(super) absent: Vec<PathBuf>,
     /// What the gate holds the server to.
@@ -93,12 +97,13 @@ impl Launch<'_> {
     }
 
     fn prepare(self) -> Result<Prepared, Failed> {
-        Prepared::new(self.target, self.trust_first_use)
+        let depth = if self.target.deep { Depth::Deep } else { Depth::Quick };
+        Prepared::new(self.target, self.trust_first_use, Some(depth))
     }
 
     fn finish(
         self,
-        prepared: Prepared,
+        mut prepared: Prepared,
         tier: Tier,
         nascent: Nascent,
         streams: Streams,
@@ -110,12 +115,15 @@ impl Launch<'_> {
         };
         let reading = self.gated.then(|| gate::Reading::start(prepared.lock().to_owned())).transpose();
         let reading = reading.map_err(Refused::Other)?;
+        let verifying = prepared.verifying();
         let absent = prepared.absent();
         let called = prepared.called();
         let plan = prepared.plan(tier, private.as_ref().map(|p| p.path.clone())).map_err(Refused::Other)?;
         let Called { record, identity } = called;
         let approve = self.target.typed("approve");
         let terms = Terms { gate: plan.gate.clone(), lock: plan.lock.clone(), record, identity, approve };
+        // told before what else is wrong; its thread has to be gone before anything is cloned, and nothing of the server's has run yet
+        let package = verifying.map(Verifying::end).transpose().map_err(Refused::Other)?;
         let approved = match reading {
             Some(reading) => gate::approved(reading, &terms).map_err(Refused::Other)?,
             None => None,
@@ -137,7 +145,7 @@ impl Launch<'_> {
         );
         self.note(&running.report.iter().filter_map(|layer| told(layer, self.verbose)).collect::<Vec<_>>());
         let memory = format!("{} MiB, {}", plan.limits.memory.value >> 20, plan.limits.memory.origin);
-        Ok(Jailed { running, streams, egress, memory, private, absent, terms, approved })
+        Ok(Jailed { running, streams, egress, memory, private, package, absent, terms, approved })
     }
 
     fn note(self, lines: &[String]) {
@@ -164,7 +172,7 @@ pub(super) fn jail(
 }
 
 /// What the pipe from the server holds, bytes: a list needs fewer turns.
-const WIDE: i32 = 512 << 10;
+pub(super) const WIDE: i32 = 512 << 10;
 
 /// Our ends of the server's standard streams.
 pub(super) struct Streams {
@@ -185,7 +193,7 @@ impl Streams {
 }
 
 /// Whether this machine does not give what tier A needs, as opposed to something being wrong.
-fn is_unavailable(error: &JailError) -> bool {
+pub(super) fn is_unavailable(error: &JailError) -> bool {
     match error {
         JailError::NoNamespaces { .. } => true,
         JailError::Layer(failure, _) => failure.layer == Layer::Mounts && failure.errno == libc::EPERM,

@@ -14,8 +14,10 @@ mod gate;
 mod install;
 mod launch;
 mod output;
+mod packaged;
 mod paths;
 mod prepare;
+mod progress;
 mod remove;
 mod report;
 mod run;
@@ -26,6 +28,7 @@ mod topics;
 mod update;
 mod walk;
 mod wording;
+mod workshop;
 
 use crate::config::Tier;
 use crate::diagnose::printable;
@@ -240,6 +243,21 @@ struct TargetArgs {
     /// The server's command line; after a NAME, more arguments for it
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    /// What is not yet in its place: a profile and a package that are looked at before they are approved
+    #[arg(skip)]
+    staged: Option<Staged>,
+    /// Verify a package by hashing all of it
+    #[arg(skip)]
+    deep: bool,
+}
+
+/// A server that is about to be added or updated.
+#[derive(Debug, Clone)]
+pub(super) struct Staged {
+    /// Stands in for servers/NAME.toml.
+    pub(super) profile: PathBuf,
+    /// Stands in for the store's record of NAME.
+    pub(super) record: crate::store::Record,
 }
 
 impl TargetArgs {
@@ -258,7 +276,7 @@ impl TargetArgs {
 
     /// The command line that does something else with the same target: `mcpjail approve --read /x -- node y.js`.
     fn typed(&self, subcommand: &str) -> String {
-        let TargetArgs { grants, name, arguments, command } = self;
+        let TargetArgs { grants, name, arguments, command, staged: _, deep: _ } = self;
         let GrantArgs {
             read,
             write,
@@ -341,6 +359,9 @@ struct CheckArgs {
     /// Grave findings in an approved catalog are told, and are no failure
     #[arg(long)]
     accept_findings: bool,
+    /// Hash every file of packages in the store, instead of those that seem to have changed
+    #[arg(long)]
+    deep: bool,
     #[command(flatten)]
     log: egress::EgressLogArgs,
     /// The servers; without one and without a command, all that have a profile

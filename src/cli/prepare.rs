@@ -2,11 +2,12 @@
 
 use super::TargetArgs;
 use super::output::Failed;
+use super::packaged::{Package, Verifying};
 use crate::catalog::Identity;
 use crate::command::{self, Context, Resolved, Runtime};
 use crate::config::{
-    Flags, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables, load_flags_only,
-    load_server,
+    Flags, Launch, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables,
+    load_flags_only, load_server, load_staged,
 };
 use crate::config::{Kind, Layers, Protected};
 use crate::facts;
@@ -14,7 +15,7 @@ use crate::identity::{self, Hashes, IdentityError};
 use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
-use std::ffi::OsString;
+use crate::store::Depth;
 use std::path::{Path, PathBuf};
 
 /// Everything that was looked up; a plan for either tier can be made of it.
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     /// The command as it was written.
     written: Vec<String>,
     cwd: PathBuf,
+    /// What of the store it runs from.
+    package: Option<Package>,
 }
 
 /// What a server is known by.
@@ -44,35 +47,61 @@ pub(super) struct Called {
 }
 
 impl Prepared {
-    pub(super) fn new(args: &TargetArgs, trust_first_use: bool) -> Result<Prepared, Failed> {
+    /// Looks everything up. `verify` says how thoroughly a package is verified meanwhile; with `None` it is not, as where
+    /// nothing is started.
+    pub(super) fn new(args: &TargetArgs, trust_first_use: bool, verify: Option<Depth>) -> Result<Prepared, Failed> {
         let loc = Locations::from_environment()?;
         let flags = Flags { trust_first_use, ..flags(args) };
-        let (layers, argv) = match &args.name {
+        let (layers, launch) = match &args.name {
             Some(name) => {
-                let layers = load_server(name, &flags, &loc)?;
-                let argv = layers.command_line()?.value;
-                (layers, argv)
+                let layers = match &args.staged {
+                    Some(staged) => load_staged(name, &staged.profile, &flags, &loc)?,
+                    None => load_server(name, &flags, &loc)?,
+                };
+                let launch = layers.launch()?;
+                (layers, launch)
             }
-            None => (load_flags_only(&flags, &loc)?, args.command.clone()),
+            None => {
+                let origin = Origin { source: Source::Command, line: None };
+                let line = Sourced { value: args.command.clone(), origin };
+                (load_flags_only(&flags, &loc)?, Launch::Command(line))
+            }
         };
-        Prepared::from_layers(layers, &argv, loc, args)
+        Prepared::from_layers(layers, launch, loc, args, verify)
     }
 
-    fn from_layers(layers: Layers, argv: &[OsString], loc: Locations, args: &TargetArgs) -> Result<Prepared, Failed> {
+    fn from_layers(
+        layers: Layers,
+        launch: Launch,
+        loc: Locations,
+        args: &TargetArgs,
+        verify: Option<Depth>,
+    ) -> Result<Prepared, Failed> {
         let cwd = facts::working_directory()?;
-        let command = command::resolve(argv, &Context::of_process()?)?;
-        let key = args.name.clone().unwrap_or_else(|| identity::command_key(argv, command.entry.as_deref(), &cwd));
+        let (argv, package, command) = match launch {
+            Launch::Command(Sourced { value: argv, origin: _ }) => {
+                let command = command::resolve(&argv, &Context::of_process()?)?;
+                (argv, None, command)
+            }
+            Launch::Package(line) => {
+                let package = Package::find(args, &line, &loc, verify)?;
+                let command = package.resolve(&line.args)?;
+                (Vec::new(), Some(package), command)
+            }
+        };
+        let key = args.name.clone().unwrap_or_else(|| identity::command_key(&argv, command.entry.as_deref(), &cwd));
         let lock = lock(args, &key, &loc, &cwd);
         // the caller's own arguments are no part of what was approved: they are paths of this machine, mostly
-        let written = match layers.command() {
-            Some(command) => command.value.clone(),
-            None => argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        };
+        let written =
+            layers.written().unwrap_or_else(|| argv.iter().map(|word| word.to_string_lossy().into_owned()).collect());
         let protected = layers.protected();
         let mut locator = Locator::new(protected.clone());
         let mut variables = Variables::from_environment(&loc, command.server_args.clone());
         variables.syscall_members = members;
-        let profile = layers.finish(built_in(command.runtime), &variables)?;
+        let mut profile = layers.finish(built_in(command.runtime), &variables)?;
+        if let Some(package) = &package {
+            package.keep_imports_inside(&mut profile);
+        }
         let files = locator.files(&profile.files)?;
         let mut grants = Vec::new();
         for (access, located) in [
@@ -86,9 +115,28 @@ impl Prepared {
         let own = locator.command(&command.grants, &profile.files)?;
         grants.extend(own.iter().map(|l| Grant { place: place(l), access: Access::Exec }));
         let islands: Vec<Place> = files.deny_write.iter().map(place).collect();
+        if let Some(package) = &package {
+            package.keep_from_server(&grants, &islands)?;
+            let place = place(&locator.store(&package.root)?);
+            grants.push(Grant { place, access: Access::Exec });
+        }
         keep_from_server(&lock.value, &grants, &islands)?;
         let (guards, absent) = guards(&profile, &grants, &mut locator)?;
-        Ok(Prepared { loc, profile, command, grants, islands, guards, absent, protected, lock, key, written, cwd })
+        Ok(Prepared {
+            loc,
+            profile,
+            command,
+            grants,
+            islands,
+            guards,
+            absent,
+            protected,
+            lock,
+            key,
+            written,
+            cwd,
+            package,
+        })
     }
 
     /// The least tier that the person accepts.
@@ -103,8 +151,21 @@ impl Prepared {
 
     /// What the server is known by. Hashes what is launched.
     pub(super) fn called(&self) -> Called {
-        let identity = identity::identity(self.written.clone(), &self.command, &Hashes::new(self.loc.hashes()));
+        let (written, hashes) = (self.written.clone(), Hashes::new(self.loc.hashes()));
+        let identity = match &self.package {
+            Some(package) => {
+                let interpreter = self.command.interpreter.as_deref();
+                identity::identity_of_package(written, package.pin.clone(), interpreter, &hashes)
+            }
+            None => identity::identity(written, &self.command, &hashes),
+        };
         Called { record: self.loc.drift_record(&self.key), identity }
+    }
+
+    /// The package's tree, which is being verified. There once; whoever takes it has to see how that ends before anything
+    /// of the server's runs.
+    pub(super) fn verifying(&mut self) -> Option<Verifying> {
+        self.package.as_mut()?.verifying.take()
     }
 
     /// Where the lock is; absolute.
@@ -204,12 +265,12 @@ fn built_in(runtime: Runtime) -> &'static str {
 }
 
 /// The calls behind a name, for the policy's floor.
-fn members(name: &str) -> Option<Vec<String>> {
+pub(super) fn members(name: &str) -> Option<Vec<String>> {
     let calls = syscalls::find(name)?;
     Some(calls.iter().map(|(call, _)| call.trim_start_matches("SYS_").to_string()).collect())
 }
 
-fn place(located: &Located) -> Place {
+pub(super) fn place(located: &Located) -> Place {
     Place {
         canonical: located.canonical.clone(),
         links: located.links.clone(),

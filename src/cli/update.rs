@@ -159,7 +159,7 @@ struct At<'a> {
 
 impl At<'_> {
     fn update(&self, args: &UpdateArgs) -> Result<ExitCode, Failed> {
-        let request = line::with_version(&self.record.request, args.version.as_deref())?;
+        let request = of_version(&self.record.request, args.version.as_deref())?;
         let install_args = InstallArgs {
             allow_scripts: joined(&self.record.scripts, &args.install.allow_scripts),
             install_net: joined(&self.record.network, &args.install.install_net),
@@ -172,7 +172,7 @@ impl At<'_> {
             let release = visible(&self.record.release.to_string());
             return print(&format!("{release} is what `{}` runs already\n", self.name));
         }
-        let done = self.switch(args, request, &made, before.as_ref(), &install_args);
+        let done = self.switch(args, &made, before.as_ref(), &install_args);
         if done.is_err() {
             if let Some(text) = skipped(&made.installed) {
                 note(&text);
@@ -186,7 +186,6 @@ impl At<'_> {
     fn switch(
         &self,
         args: &UpdateArgs,
-        request: Request,
         made: &Made,
         before: Option<&Installed>,
         install_args: &InstallArgs,
@@ -196,7 +195,7 @@ impl At<'_> {
             version: 1,
             release: made.installed.release.clone(),
             tree: made.kept.tree,
-            request,
+            request: made.request.clone(),
             scripts: install_args.allow_scripts.clone(),
             network: install_args.install_net.clone(),
             at: rfc3339(SystemTime::now()),
@@ -271,7 +270,7 @@ impl At<'_> {
         let lock = ["package-lock.json", "requirements.lock"]
             .into_iter()
             .find_map(|file| self.store.meta(tree, file).ok().flatten());
-        let request = line::with_version(request, Some(&release.version))?;
+        let request = of_version(request, Some(&release.version))?;
         let install_args = InstallArgs {
             allow_scripts: joined(scripts, &args.allow_scripts),
             install_net: joined(network, &args.install_net),
@@ -283,6 +282,15 @@ impl At<'_> {
             return Err(UpdateError::OtherTree { then: tree.to_string(), now: made.kept.tree.to_string() }.into());
         }
         print(&format!("{} is in the store again, as it was approved\n", visible(&release.to_string())))
+    }
+}
+
+/// The request for a version, or for the newest one. Local code has but one: what it is now.
+fn of_version(request: &Request, version: Option<&str>) -> Result<Request, Failed> {
+    match (request, version) {
+        (Request::Local(_), None) => Ok(request.clone()),
+        (Request::Local(local), Some("")) => Ok(Request::Local(local.clone())),
+        (_, version) => Ok(line::with_version(request, version.unwrap_or("latest"))?),
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) fn walk(
 ) -> Result<Walked, WalkFailed> {
     // signals end this process, and its end is the end of the jail
     let launch = Launch { target, trust_first_use: false, signals: None, verbose: false, say, gated: false, log };
-    let Jailed { mut running, streams, egress, memory, private, absent: _, terms, approved: _ } = launch.start()?;
+    let Jailed { mut running, streams, egress, memory, private, package, absent: _, terms, approved: _ } =
+        launch.start()?;
     let Streams { stdin, stdout, stderr } = streams;
     let wanted = Arc::new(Mutex::new(Vec::new()));
     let lines = wanted.clone();
@@ -75,6 +76,7 @@ pub(super) fn walk(
     let exit = end(&mut running);
     let out_of_memory = running.ran_out_of_memory();
     drop(running);
+    drop(package);
     drop(watch);
     let egress = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
     let said = heard.join().unwrap_or_default();
@@ -152,7 +154,7 @@ fn last_lines(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Waits until this process has one thread: those of a walk end with the streams that they read.
-fn alone() -> io::Result<()> {
+pub(super) fn alone() -> io::Result<()> {
     let deadline = Instant::now() + THREADS;
     loop {
         if std::fs::read_dir("/proc/self/task")?.count() == 1 {

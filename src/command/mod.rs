@@ -30,7 +30,7 @@ mod layouts;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::{CODES, CommandError};
 
@@ -119,5 +119,15 @@ impl Context {
 ///
 /// A [`CommandError`] where there is no such program, where it cannot be executed, or where no jail can run it.
 pub fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, CommandError> {
-    walk::resolve(argv, context)
+    walk::resolve(argv, context, None)
+}
+
+/// The same for a server that lies in a directory of mcpjail's own, which is granted whole: nothing in it is looked for
+/// one by one. `tree` is canonical.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn resolve_within(argv: &[OsString], context: &Context, tree: &Path) -> Result<Resolved, CommandError> {
+    walk::resolve(argv, context, Some(tree))
 }

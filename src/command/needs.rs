@@ -162,6 +162,9 @@ impl Needs {
     #[must_use]
     pub(super) fn tree(&mut self, reached: &Path, reason: &str) -> bool {
         let Ok(real) = reached.canonicalize() else { return false };
+        if real == reached && self.covers(&real) {
+            return true;
+        }
         if !real.is_dir() || self.too_broad(reached) || self.refuses(&real) {
             return false;
         }
@@ -194,6 +197,11 @@ impl Needs {
         if !files::is_system(reached) && reached.is_file() {
             self.add(reached.to_path_buf(), reason);
         }
+    }
+
+    /// Grants a tree that is known to be the server's own, wherever it lies.
+    pub(super) fn given(&mut self, tree: &Path, reason: &str) {
+        self.add(tree.to_path_buf(), reason);
     }
 
     fn add(&mut self, path: PathBuf, reason: &str) {

@@ -18,10 +18,13 @@ const MAX_SCRIPTS: usize = 4;
 const MAX_SHIMS: usize = 4;
 
 /// Resolves a command; see [`super::resolve`].
-pub(super) fn resolve(argv: &[OsString], context: &Context) -> Result<Resolved, CommandError> {
+pub(super) fn resolve(argv: &[OsString], context: &Context, tree: Option<&Path>) -> Result<Resolved, CommandError> {
     let mut scope = context.clone();
     scope.env.insert("PATH".into(), context.path.clone());
-    let needs = Needs::new(&context.home);
+    let mut needs = Needs::new(&context.home);
+    if let Some(tree) = tree {
+        needs.given(tree, "the server's package in the store");
+    }
     let typed = scope.clone();
     let mut walk = Walk { launcher: context, typed, scope, changes: Changes::default(), needs, code: None };
     walk.run(argv.to_vec())

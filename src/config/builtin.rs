@@ -5,6 +5,7 @@ use super::document::Document;
 
 const ALL: &[(&str, &str)] = &[
     ("default", include_str!("../../profiles/default.toml")),
+    ("install", include_str!("../../profiles/install.toml")),
     ("native", include_str!("../../profiles/native.toml")),
     ("node", include_str!("../../profiles/node.toml")),
     ("python", include_str!("../../profiles/python.toml")),

@@ -97,8 +97,8 @@ pub enum Problem {
         /// The name as written.
         name: String,
     },
-    /// The server's profile gives no command.
-    #[error("no `command`")]
+    /// The server's profile gives neither a command nor a package.
+    #[error("no `command` and no `package`")]
     NoCommand,
     /// The file exists and cannot be read.
     #[error("cannot be read")]

@@ -8,7 +8,7 @@ use crate::diagnose::{Diagnose, Exit};
 pub const CODES: &[(&str, &str)] = &[
     ("profile-not-found", "there is no server profile, bundle or built-in profile of that name"),
     ("bad-name", "names of servers and bundles become file names and are kept simple"),
-    ("no-command", "the server's profile does not say what to run"),
+    ("no-command", "the server's profile does not say what to run: it has neither `command` nor `package`"),
     ("profile-unreadable", "the file exists and the system refuses to read it"),
     ("profile-not-a-file", "a profile must be a regular file; a symlink to one is fine"),
     ("profile-too-large", "a profile of more than 256 KiB is taken for a mistake"),
@@ -103,7 +103,9 @@ impl Diagnose for ConfigError {
                 "a server is named without slashes or `.toml`; a file is named by `--profile PATH`".to_owned()
             }
             Problem::BadName { .. } => "choose another name, for example `my-server`".to_owned(),
-            Problem::NoCommand => "add `command = [\"PROGRAM\", \"ARGUMENT\"]` to the profile".to_owned(),
+            Problem::NoCommand => "add `command = [\"PROGRAM\", \"ARGUMENT\"]` to the profile, or install a package with \
+                                   `mcpjail add NAME -- npx -y PACKAGE`"
+                .to_owned(),
             Problem::Unreadable(_) => format!("look at it with `ls -lL {}`", self.place_word()),
             Problem::NotRegular { .. } => "name a file that holds the profile".to_owned(),
             Problem::TooLarge { .. } => format!("check that this is a profile: `head {}`", self.place_word()),
@@ -183,7 +185,7 @@ impl ConfigError {
         match &self.place().source {
             Source::File(path) | Source::Policy(path) => shell(path),
             Source::BuiltIn(name) | Source::Flag(name) => name.clone(),
-            Source::Command | Source::Jail => String::new(),
+            Source::Command | Source::Store | Source::Jail => String::new(),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! The work is in two stages: [`load_server`] tells the command, whose resolving tells the runtime, whose built-in profile
 //! stands in for `use` where neither the server's file nor an option has one ([`Layers::finish`]).
 //!
-//! What may stand where: `command` only in a server's file, `trust` there and in `config.toml`, `use` there and in bundles,
+//! What may stand where: `command`, `package` and `args` only in a server's file, `trust` there and in `config.toml`, `use` there and in bundles,
 //! `[jail]` and `[gate]` everywhere.
 
 use std::ffi::{OsStr, OsString};
@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 use super::document::{Document, check_profile_owner};
 use super::error::{ConfigError, Problem, nearest};
 use super::expand::Variables;
+use super::launch::{Launch, Runs};
 use super::locations::is_name;
 use super::merge::Merge;
 use super::policy::Policy;
 use super::raw::RawProfile;
 use super::uses::{Uses, nearest_of};
-use super::{Home, Locations, Origin, Profile, Protected, Source, Sourced, Tier, Trust, builtin, schema};
+use super::{Home, Locations, Origin, Profile, Protected, Source, Tier, Trust, builtin, schema};
 
 /// What the command line says about the profile.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +74,7 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub struct Layers {
     name: Option<String>,
-    command: Option<Sourced<Vec<String>>>,
+    runs: Option<Runs>,
     /// `default`, the trust preset, `config.toml`.
     base: Vec<Layer>,
     /// Bundles in merge order; `None` where nobody said `use`.
@@ -107,6 +108,23 @@ pub fn load_server(name: &str, flags: &Flags, loc: &Locations) -> Result<Layers,
         }
     };
     Layers::load(Some(name.to_owned()), own, flags, loc)
+}
+
+/// As [`load_server`], from a profile that is not yet in its place: the one that `add` proposes.
+///
+/// # Errors
+/// As [`load_server`].
+pub fn load_staged(name: &str, file: &Path, flags: &Flags, loc: &Locations) -> Result<Layers, ConfigError> {
+    if !is_name(name) {
+        let problem = Problem::BadName { name: name.to_owned() };
+        return Err(ConfigError::new(Source::Flag(name.to_owned()), problem));
+    }
+    let document = read_file(file, loc)?.ok_or_else(|| {
+        let problem = Problem::ProfileNotFound { name: name.to_owned(), nearest: None, file: file.to_owned() };
+        ConfigError::new(Source::File(file.to_owned()), problem)
+    })?;
+    let flags = Flags { profile: None, ..flags.clone() };
+    Layers::load(Some(name.to_owned()), Some(parse(name, document, Role::Server)?), &flags, loc)
 }
 
 /// Reads the layers of `run -- COMMAND`: the defaults, what `--profile` names, and the options.
@@ -162,25 +180,25 @@ impl Layers {
         base.extend(defaults);
 
         // Under `run -- COMMAND` the command is the caller's, whatever the profile says.
-        let command = match (&name, &own) {
-            (Some(_), Some(layer)) => command_of(layer)?,
+        let runs = match (&name, &own) {
+            (Some(_), Some(layer)) => Runs::of(layer)?,
             _ => None,
         };
         let policy = Policy::load(loc)?;
-        Ok(Layers { name, command, base, uses, own, flags: flags.clone(), policy, loc: loc.clone() })
+        Ok(Layers { name, runs, base, uses, own, flags: flags.clone(), policy, loc: loc.clone() })
     }
 
-    /// The command that the server's file gives, as written.
-    pub fn command(&self) -> Option<&Sourced<Vec<String>>> {
-        self.command.as_ref()
+    /// What the server's file says is run, as it is written: the command's words, or the package and its arguments.
+    pub fn written(&self) -> Option<Vec<String>> {
+        self.runs.as_ref().map(Runs::written)
     }
 
-    /// The command with the caller's arguments after it.
+    /// What is run, with the caller's arguments after those of the server's file.
     ///
     /// # Errors
-    /// `no-command` where the profile gives none.
-    pub fn command_line(&self) -> Result<Sourced<Vec<OsString>>, ConfigError> {
-        self.joined_command().ok_or_else(|| {
+    /// `no-command` where the profile gives neither a command nor a package.
+    pub fn launch(&self) -> Result<Launch, ConfigError> {
+        self.runs.as_ref().map(|runs| runs.with(&self.flags.args, &self.loc.home)).ok_or_else(|| {
             let source = match (&self.own, &self.name) {
                 (Some(layer), _) => layer.document.source.clone(),
                 (None, Some(name)) => Source::Flag(name.clone()),
@@ -188,18 +206,6 @@ impl Layers {
             };
             ConfigError::new(source, Problem::NoCommand)
         })
-    }
-
-    fn joined_command(&self) -> Option<Sourced<Vec<OsString>>> {
-        let Sourced { value, origin } = self.command.as_ref()?;
-        let home = &self.loc.home;
-        // no shell reads a profile: what it would do with `~/` is done here
-        let own = value.iter().map(|word| match word.strip_prefix("~/") {
-            Some(rest) => home.join(rest).into_os_string(),
-            None => OsString::from(word),
-        });
-        let value = own.chain(self.flags.args.iter().cloned()).collect();
-        Some(Sourced { value, origin: origin.clone() })
     }
 
     /// The protected paths of this user, with those that the policy adds.
@@ -217,7 +223,10 @@ impl Layers {
     /// # Errors
     /// Those of values: `bad-value`, `unknown-variable`, `policy-violation` and their like.
     pub fn finish(self, runtime_bundle: &str, variables: &Variables) -> Result<Profile, ConfigError> {
-        let command = self.joined_command();
+        let command = match self.launch() {
+            Ok(Launch::Command(line)) => Some(line),
+            Ok(Launch::Package(_)) | Err(_) => None,
+        };
         let mut merge = Merge::new(variables);
         for layer in &self.base {
             merge.layer(layer)?;
@@ -256,25 +265,6 @@ fn trust_of(layer: &Layer) -> Option<Trust> {
     layer.raw.trust.as_ref().map(|trust| *trust.get_ref())
 }
 
-fn command_of(layer: &Layer) -> Result<Option<Sourced<Vec<String>>>, ConfigError> {
-    let Some(command) = &layer.raw.command else { return Ok(None) };
-    let words = command.get_ref();
-    let bad = |reason: &str| {
-        let problem = Problem::BadValue {
-            value: layer.document.excerpt(command.span()).to_owned(),
-            reason: reason.to_owned(),
-            remedy: "write `command = [\"PROGRAM\", \"ARGUMENT\"]`".to_owned(),
-        };
-        Err(layer.document.error(&command.span(), problem))
-    };
-    match words.first() {
-        None => bad("the command is empty"),
-        Some(program) if program.is_empty() => bad("the program's name is empty"),
-        _ if words.iter().any(|word| word.contains('\0')) => bad("a word holds a NUL byte, which no argument can"),
-        _ => Ok(Some(Sourced { value: words.clone(), origin: layer.document.origin(command.span().start) })),
-    }
-}
-
 /// What a file is for, and so which keys may stand in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -290,10 +280,15 @@ pub(super) fn parse(name: &str, document: Document, role: Role) -> Result<Layer,
         let file = if role == Role::Defaults { "`config.toml`" } else { "a bundle" };
         Err(document.error(&span, Problem::MisplacedKey { key, file, remedy }))
     };
+    let of_servers = [
+        ("command", raw.command.as_ref().map(toml::Spanned::span)),
+        ("package", raw.package.as_ref().map(toml::Spanned::span)),
+        ("args", raw.args.as_ref().map(toml::Spanned::span)),
+    ];
     if role != Role::Server
-        && let Some(command) = &raw.command
+        && let Some((key, span)) = of_servers.into_iter().find_map(|(key, span)| Some((key, span?)))
     {
-        return misplaced("command", command.span(), "move it to `servers/NAME.toml`");
+        return misplaced(key, span, "move it to `servers/NAME.toml`");
     }
     if role == Role::Bundle
         && let Some(trust) = &raw.trust
@@ -312,7 +307,7 @@ pub(super) fn read_file(path: &Path, loc: &Locations) -> Result<Option<Document>
     Document::read(path, Source::File(path.to_owned()), |metadata| check_profile_owner(metadata, path, loc.uid))
 }
 
-fn built_in(name: &str) -> Result<Layer, ConfigError> {
+pub(super) fn built_in(name: &str) -> Result<Layer, ConfigError> {
     let document = builtin::document(name).ok_or_else(|| {
         let problem = Problem::UnknownBundle { name: name.to_owned(), nearest: None, file: PathBuf::from(name) };
         ConfigError::new(Source::BuiltIn(name.to_owned()), problem)
@@ -473,7 +468,7 @@ pub(super) mod tests {
             let flags = Flags { profile: profile.map(str::to_owned), args: vec!["ignored".into()], ..Flags::default() };
             load_flags_only(&flags, &f.loc).unwrap()
         };
-        assert!(layers(None).command().is_none());
+        assert!(layers(None).written().is_none());
         let profile = layers(Some("s")).finish("node", &f.variables()).unwrap();
         assert_eq!((profile.name, profile.command), (None, None));
         assert_eq!(profile.used, ["default", "trust-community", "node", "s"]);
@@ -492,7 +487,7 @@ pub(super) mod tests {
         assert_eq!(profile.name.as_deref(), Some("s"));
         assert_eq!(read_paths(&profile), ["/other"]);
         let flags = Flags { profile: Some("node".to_owned()), ..Flags::default() };
-        let error = load_server("s", &flags, &f.loc).unwrap().command_line().unwrap_err();
+        let error = load_server("s", &flags, &f.loc).unwrap().launch().unwrap_err();
         assert_eq!(error.code(), "no-command");
     }
 

@@ -158,6 +158,26 @@ impl Locator {
         grants.iter().filter_map(|grant| self.grant(&each(grant), Access::Exec).transpose()).collect()
     }
 
+    /// Looks up the tree of the store that the server runs from: `root`, absolute and without symlinks. It lies in mcpjail's
+    /// own data, which no line of a profile can grant; what the administrator protects is not shown here either.
+    ///
+    /// # Errors
+    /// `policy-violation`, `grant-missing`, `grant-unreadable`, `grant-special`.
+    pub fn store(&mut self, root: &Path) -> Result<Located, ConfigError> {
+        let origin = Origin { source: Source::Store, line: None };
+        let written = root.to_string_lossy().into_owned();
+        // taken as dangerous, so that only the administrator's paths stop it
+        let grant = PathGrant { path: root.to_owned(), written, dangerous: true, optional: false, origin };
+        let fail = |problem| ConfigError::new(&grant.origin, problem);
+        let missing = || Problem::GrantMissing { written: grant.written.clone(), path: grant.path.clone() };
+        let located = self.grant(&grant, Access::Exec)?.ok_or_else(|| fail(missing()))?;
+        if located.kind != Kind::Directory || located.canonical != root {
+            let (written, path) = (grant.written.clone(), located.canonical);
+            return Err(fail(Problem::GrantSpecial { written, path, kind: "something else than the tree" }));
+        }
+        Ok(located)
+    }
+
     /// Looks up one grant; `None` for an optional one that does not exist.
     ///
     /// # Errors
@@ -324,6 +344,29 @@ mod tests {
             assert_eq!(error.place().line, Some(9));
             error.code()
         }
+    }
+
+    #[test]
+    fn the_servers_own_tree_is_found_and_nothing_else_of_the_store() {
+        let f = Fixture::new();
+        let tree = f.dir(".local/share/mcpjail/store/trees/abc/root");
+        let loc = locations(f.home.to_str().unwrap());
+        let mut locator = Locator::new(Protected::new(&loc));
+        let found = locator.store(&tree).unwrap();
+        assert_eq!((&found.canonical, found.kind, found.links.len()), (&tree, Kind::Directory, 0));
+        assert_eq!(found.grant.origin.to_string(), "the package store");
+        for access in [Access::Read, Access::Write, Access::Exec, Access::List] {
+            for path in [tree.as_path(), &loc.data_dir, tree.parent().unwrap()] {
+                assert_eq!(f.code(path, access), "protected-path", "{path:?}");
+            }
+        }
+        let link = f.link(".local/share/mcpjail/store/trees/abc", "link");
+        for other in [link.join("root"), f.home.join("none")] {
+            assert!(locator.store(&other).is_err(), "{other:?}");
+        }
+        let policy = super::super::Sourced { value: loc.data_dir.clone(), origin: Origin::jail() };
+        let mut locator = Locator::new(Protected::new(&loc).with_policy(vec![policy]));
+        assert_eq!(locator.store(&tree).unwrap_err().code(), "policy-violation");
     }
 
     #[test]

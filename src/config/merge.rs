@@ -74,8 +74,8 @@ impl<'a> Merge<'a> {
     /// Adds a file. Taken apart without `..`, so that a new key cannot be forgotten here.
     pub(super) fn layer(&mut self, layer: &Layer) -> Result<(), ConfigError> {
         let document = &layer.document;
-        // `version` was checked, `command` and `use` are the loader's.
-        let RawProfile { version: _, command: _, trust, uses: _, jail, gate } = &layer.raw;
+        // `version` was checked, `use` and what is run are the loader's.
+        let RawProfile { version: _, command: _, package: _, args: _, trust, uses: _, jail, gate } = &layer.raw;
         let RawJail { tier, home, files, network, env, limits, syscalls } = jail;
         let profile = &mut self.profile;
         replace(&mut profile.trust, trust, document);
@@ -335,7 +335,7 @@ fn replace<T: Copy>(target: &mut Sourced<T>, value: &Option<Spanned<T>>, documen
     }
 }
 
-fn rule(written: Written) -> Result<Rule, Problem> {
+pub(super) fn rule(written: Written) -> Result<Rule, Problem> {
     let to = written.to.clone();
     Rule::try_from(written).map_err(|fault| match fault {
         RuleFault::NeedsDangerous { .. } => Problem::DangerousRule { written: to, fault },

@@ -6,6 +6,8 @@ mod env;
 mod error;
 mod expand;
 mod hint;
+mod install;
+mod launch;
 mod load;
 mod locate;
 mod locations;
@@ -28,7 +30,9 @@ pub use builtin::{builtin_names, builtin_text};
 pub use error::{ConfigError, Place, Problem};
 pub use expand::{Variables, literal_syscalls};
 pub use hint::CODES;
-pub use load::{Flags, Layers, load_flags_only, load_server};
+pub use install::load_install;
+pub use launch::{Launch, PackageLine};
+pub use load::{Flags, Layers, load_flags_only, load_server, load_staged};
 pub use locate::{Kind, Located, LocatedFiles, Locator};
 pub use locations::{Locations, is_name};
 pub use protected::{Access, Hit, Protected, Relation};
@@ -47,6 +51,8 @@ pub enum Source {
     Flag(String),
     /// The command that is run: its interpreter, package or environment.
     Command,
+    /// The store of packages: the one tree that the server runs from.
+    Store,
     /// The jail itself: what no profile can change.
     Jail,
 }
@@ -75,6 +81,7 @@ impl fmt::Display for Origin {
             Source::File(path) | Source::Policy(path) => f.write_str(&error::shown(path))?,
             Source::Flag(flag) => f.write_str(&error::printable(flag))?,
             Source::Command => write!(f, "the command")?,
+            Source::Store => write!(f, "the package store")?,
             Source::Jail => write!(f, "the jail")?,
         }
         match self.line {
@@ -242,7 +249,7 @@ pub struct GateGrants {
 pub struct Profile {
     /// The server's name under `run NAME`; `None` under `run -- COMMAND`.
     pub name: Option<String>,
-    /// The command line that the profile gives, as written plus the caller's arguments.
+    /// The command line that the profile gives, as written plus the caller's arguments; `None` where it names a package.
     pub command: Option<Sourced<Vec<OsString>>>,
     /// Trust preset.
     pub trust: Sourced<Trust>,

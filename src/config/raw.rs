@@ -17,6 +17,8 @@ use crate::egress::Written;
 pub(super) struct RawProfile {
     pub(super) version: Option<Spanned<i64>>,
     pub(super) command: Option<Spanned<Vec<String>>>,
+    pub(super) package: Option<Spanned<String>>,
+    pub(super) args: Option<Spanned<Vec<String>>>,
     pub(super) trust: Option<Spanned<Trust>>,
     #[serde(rename = "use")]
     pub(super) uses: Option<Spanned<Vec<Spanned<String>>>>,

@@ -85,6 +85,8 @@ static GATE: &[Key] = &[
 pub(super) static PROFILE: &[Key] = &[
     Key("version", Kind::Version),
     Key("command", Kind::Strings),
+    Key("package", Kind::Text),
+    Key("args", Kind::Strings),
     Key("trust", Kind::Choice(&["community", "vetted", "first-party"])),
     Key("use", Kind::Strings),
     Key("jail", Kind::Table(JAIL)),
@@ -113,8 +115,6 @@ static LATER: &[(&str, &str, &str)] = &[
     ("inspect", "[inspect]", "take the section out; messages are passed on uninspected"),
     ("client", "[client]", "take the section out; what the server asks of the host is passed on"),
     ("limits", "[limits]", "take the section out; limits of memory, processes and files stand in `[jail.limits]`"),
-    ("package", "package", "write `command = [\"PROGRAM\", \"ARGUMENT\"]` for a server that is installed"),
-    ("args", "args", "put the arguments into `command = [\"PROGRAM\", \"ARGUMENT\"]`"),
 ];
 
 /// Parses a document into a type that the table describes, and checks its version.
@@ -380,8 +380,8 @@ mod tests {
             ("version = 1\n[inspect]\n", "unsupported-key", 2, 2, "`[inspect]`", "section"),
             ("version = 1\n[client]\n", "unsupported-key", 2, 2, "`[client]`", "section"),
             ("version = 1\n[limits]\n", "unsupported-key", 2, 2, "`[limits]`", "[jail.limits]"),
-            ("version = 1\npackage = \"npm:x\"", "unsupported-key", 2, 1, "`package`", "command"),
-            ("version = 1\nargs = []", "unsupported-key", 2, 1, "`args`", "command"),
+            ("version = 1\npackage = [\"npm:x@1\"]", "wrong-type", 2, 11, "a string", "a string"),
+            ("version = 1\nargs = \"~/notes\"", "wrong-type", 2, 8, "a list of strings", "[\"a\", \"b\"]"),
             (
                 "version = 1\n[jail.limits]\nprocesses = \"many\"",
                 "wrong-type",

@@ -1,7 +1,8 @@
 //! What a lock belongs to: the name under which it is kept, and the hashes of what is launched.
 //!
 //! What is pinned is the command as it was written, the one file that holds the server's own code, and the interpreter.
-//! What that file loads is not: a package's other modules and its dependencies are other files.
+//! What that file loads is not: a package's other modules and its dependencies are other files. Of a package in the store
+//! it is: its whole tree is pinned.
 
 mod hashes;
 mod place;
@@ -9,7 +10,7 @@ mod place;
 pub use hashes::{Hashes, sha256_of};
 pub use place::{IdentityError, keep_from_server, real_path};
 
-use crate::catalog::{Digest, FilePin, Identity};
+use crate::catalog::{Digest, FilePin, Identity, PackagePin};
 use crate::command::Resolved;
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
@@ -49,12 +50,25 @@ pub fn command_key(argv: &[OsString], entry: Option<&Path>, cwd: &Path) -> Strin
 /// where it was pinned, that is a difference.
 #[must_use]
 pub fn identity(command: Vec<String>, resolved: &Resolved, hashes: &Hashes) -> Identity {
-    let pin = |path: &Option<PathBuf>| {
-        let path = path.as_ref()?;
-        let sha256 = Digest(hashes.of(path).ok()?);
-        Some(FilePin { path: path.to_string_lossy().into_owned(), sha256 })
-    };
-    Identity { command, entry: pin(&resolved.entry), interpreter: pin(&resolved.interpreter) }
+    let pin = |path: &Option<PathBuf>| pin(path.as_ref()?, hashes);
+    Identity { command, entry: pin(&resolved.entry), interpreter: pin(&resolved.interpreter), package: None }
+}
+
+/// The same for a package of the store: its tree's digest stands for every file in it, the server's own among them.
+#[must_use]
+pub fn identity_of_package(
+    command: Vec<String>,
+    package: PackagePin,
+    interpreter: Option<&Path>,
+    hashes: &Hashes,
+) -> Identity {
+    let interpreter = interpreter.and_then(|path| pin(path, hashes));
+    Identity { command, entry: None, interpreter, package: Some(package) }
+}
+
+fn pin(path: &Path, hashes: &Hashes) -> Option<FilePin> {
+    let sha256 = Digest(hashes.of(path).ok()?);
+    Some(FilePin { path: path.to_string_lossy().into_owned(), sha256 })
 }
 
 /// What a run compares: the command's words and what is in the server's file. Where that file lies is this machine's
@@ -66,6 +80,7 @@ pub fn for_run(approved: &Identity, now: &Identity) -> Identity {
         command: now.command.clone(),
         entry: same_place(&approved.entry, &now.entry),
         interpreter: approved.interpreter.clone(),
+        package: now.package.clone(),
     }
 }
 
@@ -136,6 +151,7 @@ mod tests {
             command: command.split(' ').map(str::to_owned).collect(),
             entry,
             interpreter,
+            package: None,
         };
         let approved = identity("node s.js", pin("/home/a/s.js", "1"), pin("/usr/bin/node", "n"));
         let drifts = |now: &Identity| for_run(&approved, now) != approved;

@@ -256,6 +256,12 @@ impl Store {
         self.data_dir.join("installed").join(format!("{name}.before.lock.json"))
     }
 
+    /// Where a profile is tried before it is the server's.
+    #[must_use]
+    pub fn draft_path(&self, name: &str) -> PathBuf {
+        self.data_dir.join("installed").join(format!("{name}.draft.toml"))
+    }
+
     /// Removes what no record names: trees, objects, stages of dead processes. `is_server` says whether a name still has a
     /// profile; records of names that have none go too.
     ///
@@ -271,5 +277,15 @@ impl Store {
     /// The disk.
     pub fn trees(&self) -> Result<Vec<Tree>, StoreError> {
         Err(StoreError::Unfinished)
+    }
+}
+
+impl Record {
+    /// The record as text: indented JSON and a newline.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
     }
 }
