@@ -161,7 +161,8 @@ fn several(world: &Arc<World>) {
     let mut both = server("fixture-both", "1.0.0", json!({ "bin": { "alpha": "./server.js", "beta": "server.js" } }));
     both.manifest["version"] = json!("1.0.1");
     registry.npm(both);
-    let mut several = server("fixture-several", "1.0.1", json!({ "bin": { "alpha": "server.js", "beta": "./other.js" } }));
+    let mut several =
+        server("fixture-several", "1.0.1", json!({ "bin": { "alpha": "server.js", "beta": "./other.js" } }));
     let copy = several.files[0].bytes.clone();
     several.files.push(crate::archive::Entry::executable("other.js", copy));
     registry.npm(several);

@@ -81,9 +81,11 @@ fn serve(stream: TcpStream, answer: &Answer, over: &AtomicBool) {
     let mut input = BufReader::new(stream);
     while let Some(asked) = read(&mut input) {
         let (head, body, keep) = match answer(&asked) {
-            Said::Body(status, kind, body) => {
-                (format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n", body.len()), body, true)
-            }
+            Said::Body(status, kind, body) => (
+                format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n", body.len()),
+                body,
+                true,
+            ),
             Said::Header(status, name, value) => {
                 (format!("HTTP/1.1 {status} X\r\n{name}: {value}\r\ncontent-length: 0\r\n"), Vec::new(), true)
             }

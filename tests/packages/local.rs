@@ -82,7 +82,8 @@ fn virtual_environment(world: &Arc<World>) {
 
 fn python_script(world: &Arc<World>) {
     let home = world.home();
-    let text = include_str!("servers/server.py").replace("from . import NAME, VERSION, WANTS", "NAME, VERSION, WANTS = 'own', '1.0', []");
+    let text = include_str!("servers/server.py")
+        .replace("from . import NAME, VERSION, WANTS", "NAME, VERSION, WANTS = 'own', '1.0', []");
     home.write("code/own.py", &(text + "\n\nmain()\n"));
     home.add("own", &[], &[PYTHON, &home.word("code/own.py"), "word"]).ok();
     fs::remove_dir_all(home.join("code")).unwrap();

@@ -15,6 +15,9 @@ const PIP: &[Feature] = &[Feature::Userns, Feature::Python];
 pub fn trials(suite: &mut Suite) {
     suite.add("pypi::add_then_run", UV, |world| add_then_run(world, true));
     suite.add("pypi::add_then_run_by_pip", PIP, |world| add_then_run(world, false));
+    suite.add("pypi::control", UV, |world| control(world, "uv"));
+    suite.once("pypi::control_of_pages", UV, |world| control(world, "pages"));
+    suite.once("pypi::control_by_pip", PIP, |world| control(world, "pip"));
     suite.once("pypi::command_lines", UV, |world| command_lines(world, true));
     suite.once("pypi::command_lines_by_pip", PIP, |world| command_lines(world, false));
     for html in [false, true] {
@@ -65,6 +68,37 @@ fn add_then_run(world: &Arc<World>, uv: bool) {
     session.fails("write", json!({ "path": format!("{place}/server.py"), "text": "" }));
     session.end();
     home.finish(&["check", "--deep", "tides"]).ok();
+}
+
+/// Without a jail the server reads, writes and connects as it is told.
+fn control(world: &Arc<World>, installer: &str) {
+    let registry = Registry::new();
+    tides(&registry);
+    if installer == "pages" {
+        registry.html_only();
+    }
+    let home = home(world, &registry, true);
+    let plain = home.make("plain");
+    match installer {
+        "pip" => home.bare("python3", &["-m", "venv", "."], &plain).ok(),
+        _ => home.bare("uv", &["venv", "--python", PYTHON, "--allow-existing", "."], &plain).ok(),
+    };
+    let python = plain.join("bin/python");
+    let mut command = match installer {
+        "pip" => home.command(&plain.join("bin/pip")),
+        _ => home.command(&crate::features::found("uv").unwrap()),
+    };
+    let words: &[&str] = if installer == "pip" { &["install"] } else { &["pip", "install", "--python", "bin/python"] };
+    command.args(words).arg("fixture-tides").current_dir(&plain);
+    finish(command).ok();
+    let mut command = home.command(&python);
+    command.args(["-m", "fixture_tides"]);
+    let mut session = Session::open(command).unwrap();
+    assert_eq!(session.about()["parts"], json!({ "fixture-shore": "1.0.0" }));
+    session.works("read", json!({ "path": home.word("canary") }));
+    session.works("connect", json!({ "port": registry.port() }));
+    session.works("write", json!({ "path": home.word("plain/new.py"), "text": "" }));
+    session.end();
 }
 
 fn command_lines(world: &Arc<World>, uv: bool) {

@@ -21,9 +21,24 @@ const STARTS: usize = 7;
 
 /// What of the person's environment says how the registries are reached.
 const REACHED: &[&str] = &[
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "NPM_CONFIG_REGISTRY", "npm_config_registry",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "NPM_CONFIG_REGISTRY",
+    "npm_config_registry",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// Where a trial works.
@@ -113,7 +128,9 @@ const SERVERS: &[Real] = &[
     },
     Real {
         name: "memory",
-        options: |place| words(&["--write", &place.path(""), "--env", &format!("MEMORY_FILE_PATH={}", place.path("memory.jsonl"))]),
+        options: |place| {
+            words(&["--write", &place.path(""), "--env", &format!("MEMORY_FILE_PATH={}", place.path("memory.jsonl"))])
+        },
         line: |_| words(&["npx", "-y", "@modelcontextprotocol/server-memory@2026.8.31"]),
         env: |place| vec![("MEMORY_FILE_PATH", place.path("memory.jsonl"))],
         calls: |_| {
@@ -130,7 +147,8 @@ const SERVERS: &[Real] = &[
         name: "sequential-thinking",
         line: |_| words(&["npx", "-y", "@modelcontextprotocol/server-sequential-thinking@2026.8.31"]),
         calls: |_| {
-            let thought = json!({ "thought": "one", "thoughtNumber": 1, "totalThoughts": 1, "nextThoughtNeeded": false });
+            let thought =
+                json!({ "thought": "one", "thoughtNumber": 1, "totalThoughts": 1, "nextThoughtNeeded": false });
             vec![call("sequentialthinking", thought, "thoughtHistoryLength")]
         },
         ..REAL
@@ -140,7 +158,13 @@ const SERVERS: &[Real] = &[
         options: |_| words(&["--loopback"]),
         line: |_| {
             words(&[
-                "npx", "-y", "@playwright/mcp@0.0.83", "--headless", "--isolated", "--no-sandbox", "--executable-path",
+                "npx",
+                "-y",
+                "@playwright/mcp@0.0.83",
+                "--headless",
+                "--isolated",
+                "--no-sandbox",
+                "--executable-path",
                 "/usr/bin/chromium",
             ])
         },
@@ -151,8 +175,16 @@ const SERVERS: &[Real] = &[
         options: |_| words(&["--loopback"]),
         line: |_| {
             words(&[
-                "npx", "-y", "chrome-devtools-mcp@1.11.0", "--headless", "--isolated", "--executablePath",
-                "/usr/bin/chromium", "--chromeArg=--no-sandbox", "--no-usage-statistics", "--no-performance-crux",
+                "npx",
+                "-y",
+                "chrome-devtools-mcp@1.11.0",
+                "--headless",
+                "--isolated",
+                "--executablePath",
+                "/usr/bin/chromium",
+                "--chromeArg=--no-sandbox",
+                "--no-usage-statistics",
+                "--no-performance-crux",
             ])
         },
         ..REAL
@@ -202,7 +234,9 @@ const SERVERS: &[Real] = &[
     },
     Real {
         name: "kubernetes",
-        options: |place| words(&["--read", &place.path("kubeconfig"), "--env", &format!("KUBECONFIG={}", place.path("kubeconfig"))]),
+        options: |place| {
+            words(&["--read", &place.path("kubeconfig"), "--env", &format!("KUBECONFIG={}", place.path("kubeconfig"))])
+        },
         line: |_| words(&["npx", "-y", "mcp-server-kubernetes@4.1.7"]),
         env: |place| vec![("KUBECONFIG", place.path("kubeconfig"))],
         calls: |_| vec![call("ping", json!({}), "content")],
@@ -233,7 +267,9 @@ const SERVERS: &[Real] = &[
     },
     Real {
         name: "git",
-        line: |place| words(&["uvx", "--from", "mcp-server-git==2026.10.19", "mcp-server-git", "--repository", &place.path("")]),
+        line: |place| {
+            words(&["uvx", "--from", "mcp-server-git==2026.10.19", "mcp-server-git", "--repository", &place.path("")])
+        },
         calls: |place| {
             vec![
                 call("git_status", json!({ "repo_path": place.path("") }), "branch main"),
@@ -262,7 +298,11 @@ const SERVERS: &[Real] = &[
         line: |_| words(&["uvx", "--from", "markitdown-mcp==0.0.1a7", "markitdown-mcp"]),
         calls: |place| {
             vec![
-                call("convert_to_markdown", json!({ "uri": format!("file://{}", place.path("a.html")) }), "# a heading"),
+                call(
+                    "convert_to_markdown",
+                    json!({ "uri": format!("file://{}", place.path("a.html")) }),
+                    "# a heading",
+                ),
                 call("convert_to_markdown", json!({ "uri": "data:text/plain,some" }), "some"),
                 call("convert_to_markdown", json!({ "uri": format!("file://{}", place.path("today.txt")) }), ""),
             ]
@@ -278,8 +318,7 @@ const SERVERS: &[Real] = &[
 pub fn trials(suite: &mut Suite) {
     for (at, real) in SERVERS.iter().enumerate() {
         let python = (real.line)(&Place { work: Path::new("/"), page: 1 })[0] == "uvx";
-        let own: &[Feature] =
-            if python { &[Feature::Python, Feature::Uv] } else { &[Feature::Npm] };
+        let own: &[Feature] = if python { &[Feature::Python, Feature::Uv] } else { &[Feature::Npm] };
         let needs = [&[Feature::Registry, Feature::Userns], own, real.needs].concat();
         suite.as_root(&format!("real::{}", real.name), &needs, move |world| {
             let _turn = TURNS[at % 2].lock().unwrap_or_else(PoisonError::into_inner);
@@ -309,7 +348,15 @@ fn fresh(home: &Home, name: &str) -> PathBuf {
         for words in [
             &["init", "--quiet", "--initial-branch=main"][..],
             &["add", "today.txt"],
-            &["-c", "user.name=A Tester", "-c", "user.email=tester@example.com", "commit", "--quiet", "--message=the first commit"],
+            &[
+                "-c",
+                "user.name=A Tester",
+                "-c",
+                "user.email=tester@example.com",
+                "commit",
+                "--quiet",
+                "--message=the first commit",
+            ],
         ] {
             let mut command = home.command(&found("git").unwrap());
             for role in ["AUTHOR", "COMMITTER"] {
@@ -415,7 +462,9 @@ fn compare(world: &Arc<World>, real: &Real) {
     let complaints: Vec<String> = bare
         .iter()
         .filter(|(step, answer)| jailed.get(*step) != Some(answer))
-        .map(|(step, answer)| format!("{step}\n  direct: {answer}\n  jailed: {}", jailed.get(step).unwrap_or(&Value::Null)))
+        .map(|(step, answer)| {
+            format!("{step}\n  direct: {answer}\n  jailed: {}", jailed.get(step).unwrap_or(&Value::Null))
+        })
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     home.finish(&["check", "--deep", real.name, "--accept-findings"]).ok();

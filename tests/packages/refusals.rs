@@ -78,9 +78,10 @@ fn names_and_versions(suite: &mut Suite) {
             let registry = Registry::new();
             notes(&registry);
             tides(&registry);
-            for (name, depends) in
-                [("fixture-wants-absent", json!({ "fixture-absent": "*" })), ("fixture-wants-version", json!({ "fixture-words": "^7" }))]
-            {
+            for (name, depends) in [
+                ("fixture-wants-absent", json!({ "fixture-absent": "*" })),
+                ("fixture-wants-version", json!({ "fixture-words": "^7" })),
+            ] {
                 registry.npm(server(name, "1.0.0", json!({ "dependencies": depends })));
             }
             registry.npm(server("fixture-elsewhere", "1.0.0", json!({ "os": ["win32"] })));
@@ -130,8 +131,14 @@ fn lies(suite: &mut Suite) {
             }
             registry.trick(&path, trick);
             let failed = home.add("x", &[], if is_npm { NOTES } else { TIDES });
-            let named = if path.contains("shore") { "shore" } else if path.contains("words") { "fixture-words" } else { "fixture-" };
-            home.fails("x", failed, code, exit, if exit == 3 { &[named][..] } else { &[] });
+            let named = if path.contains("shore") {
+                "shore"
+            } else if path.contains("words") {
+                "fixture-words"
+            } else {
+                "fixture-"
+            };
+            home.fails("x", failed, code, exit, &[if exit == 3 { named } else { "error" }]);
             // it was that, and nothing else
             registry.behave();
             home.add("x", &[], if is_npm { NOTES } else { TIDES }).ok();
@@ -215,7 +222,9 @@ fn npm_unpinned(world: &Arc<World>) {
 
 fn npm_program_leads_out(world: &Arc<World>) {
     let registry = Registry::new();
-    for (name, bin) in [("fixture-up", "../../../../../../../bin/sh"), ("fixture-absolute", "/bin/sh"), ("fixture-gone", "gone.js")] {
+    for (name, bin) in
+        [("fixture-up", "../../../../../../../bin/sh"), ("fixture-absolute", "/bin/sh"), ("fixture-gone", "gone.js")]
+    {
         registry.npm(server(name, "1.0.0", json!({ "bin": { (name): bin } })));
         let home = home(world, &registry, true);
         let failed = home.add("x", &[], &["npx", "-y", name]);
@@ -326,10 +335,8 @@ fn disk_full(world: &Arc<World>, line: &[&str]) {
         if line == TIDES && size == "2m" {
             continue; // is enough for that one
         }
-        let small = Small::mount(
-            &home.data(""),
-            &format!("size={size},mode=700,uid={},gid={}", identity.uid, identity.gid),
-        );
+        let small =
+            Small::mount(&home.data(""), &format!("size={size},mode=700,uid={},gid={}", identity.uid, identity.gid));
         let failed: Finished = home.add("x", &[], line);
         home.fails("x", failed, "disk-full", 2, &[]);
         small.grow();

@@ -266,9 +266,10 @@ fn simple(name: &str, files: &[File], as_json: bool, base: &str) -> Said {
     }
     let mut page = "<!DOCTYPE html><html><body>\n".to_owned();
     for file in files {
-        let python = file.requires_python.as_ref().map(|spec| {
-            format!(" data-requires-python=\"{}\"", spec.replace('<', "&lt;").replace('>', "&gt;"))
-        });
+        let python = file
+            .requires_python
+            .as_ref()
+            .map(|spec| format!(" data-requires-python=\"{}\"", spec.replace('<', "&lt;").replace('>', "&gt;")));
         page.push_str(&format!(
             "<a href=\"{base}/files/{0}#sha256={1}\"{2}>{0}</a><br>\n",
             file.name,

@@ -17,6 +17,7 @@ pub fn trials(suite: &mut Suite) {
     suite.once("sbom::npm", NPM, |world| sbom(world, true));
     suite.once("sbom::pypi", UV, |world| sbom(world, false));
     suite.once("audit::npm", NPM, audit);
+    suite.once("audit::control", NPM, audit_control);
     suite.once("audit::no_auditor", UV, no_auditor);
     suite.once("names::like_a_known_one", NPM, like);
     suite.once("offline::npm", NPM, |world| offline(world, true));
@@ -46,13 +47,39 @@ fn sbom(world: &Arc<World>, npm: bool) {
     assert!(!hashes.is_empty());
     // what depends on what
     let refs: Vec<&Value> = components.iter().map(|component| &component["bom-ref"]).collect();
-    let main_ref = sbom["dependencies"].as_array().unwrap().iter().find(|entry| {
-        entry["dependsOn"].as_array().is_some_and(|on| on.contains(&found["bom-ref"]))
-    });
+    let main_ref = sbom["dependencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["dependsOn"].as_array().is_some_and(|on| on.contains(&found["bom-ref"])));
     assert!(main_ref.is_some() && refs.contains(&&found["bom-ref"]), "{sbom}");
     // the same tree, the same bytes
     assert_eq!(home.finish(&["sbom", "x"]).ok().stdout, said.stdout);
     home.finish(&["sbom", "absent"]).fails("package-not-installed", 2, &["absent"]);
+}
+
+fn advise(registry: &Registry) {
+    registry.advises(
+        "fixture-words",
+        json!({
+            "id": 1_099_999, "url": "https://github.com/advisories/GHSA-xxxx-yyyy-zzzz", "title": "Words of others",
+            "severity": "high", "vulnerable_versions": "<1.5.0", "cwe": ["CWE-20"],
+            "cvss": { "score": 7.5, "vectorString": null },
+        }),
+    );
+}
+
+/// The registry's advisory is one that npm understands.
+fn audit_control(world: &Arc<World>) {
+    let registry = Registry::new();
+    notes(&registry);
+    let home = world.home();
+    home.uses(&registry);
+    let plain = home.make("plain");
+    home.bare("npm", &["install", "--no-audit", "fixture-notes"], &plain).ok();
+    home.bare("npm", &["audit"], &plain).ok();
+    advise(&registry);
+    home.bare("npm", &["audit"], &plain).code(1).tells(&["fixture-words"]);
 }
 
 fn audit(world: &Arc<World>) {
@@ -62,14 +89,7 @@ fn audit(world: &Arc<World>) {
     home.uses(&registry);
     home.add("notes", &[], &["npx", "-y", "fixture-notes"]).ok();
     home.finish(&["audit", "notes"]).ok();
-    registry.advises(
-        "fixture-words",
-        json!({
-            "id": 1_099_999, "url": "https://github.com/advisories/GHSA-xxxx-yyyy-zzzz", "title": "Words of others",
-            "severity": "high", "vulnerable_versions": "<1.5.0", "cwe": ["CWE-20"],
-            "cvss": { "score": 7.5, "vectorString": null },
-        }),
-    );
+    advise(&registry);
     let said = home.finish(&["audit", "notes"]).code(1).tells(&["fixture-words", "high", "GHSA-xxxx-yyyy-zzzz"]);
     assert!(!said.said().contains("error["), "{said}");
     home.finish(&["audit", "absent"]).fails("package-not-installed", 2, &["absent"]);

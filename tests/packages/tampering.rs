@@ -51,8 +51,7 @@ fn set_times(path: &Path, to: &fs::Metadata) {
         libc::timespec { tv_sec: to.atime(), tv_nsec: to.atime_nsec() },
         libc::timespec { tv_sec: to.mtime(), tv_nsec: to.mtime_nsec() },
     ];
-    let done =
-        unsafe { libc::utimensat(libc::AT_FDCWD, name.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) };
+    let done = unsafe { libc::utimensat(libc::AT_FDCWD, name.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) };
     assert_eq!(done, 0, "{}: {}", path.display(), std::io::Error::last_os_error());
 }
 
@@ -94,66 +93,102 @@ fn changes(tree: &Path, file: &str, link: Option<&str>) -> Vec<Change> {
             let path = path.clone();
             move || write(&path, &back)
         }),
-        change("added", "added-file", {
-            let dir = dir.clone();
-            move || {
-                let before = fs::metadata(&dir).unwrap();
-                writable(&dir, || fs::write(dir.join("added-file"), "").unwrap());
-                set_times(&dir, &before);
-            }
-        }, {
-            let dir = dir.clone();
-            move || writable(&dir, || fs::remove_file(dir.join("added-file")).unwrap())
-        }),
-        change("directory_added", "added-dir", {
-            let dir = dir.clone();
-            move || writable(&dir, || fs::create_dir(dir.join("added-dir")).unwrap())
-        }, {
-            let dir = dir.clone();
-            move || writable(&dir, || fs::remove_dir(dir.join("added-dir")).unwrap())
-        }),
-        change("removed", &name, {
-            let (dir, path) = (dir.clone(), path.clone());
-            move || {
-                let before = fs::metadata(&dir).unwrap();
-                writable(&dir, || fs::remove_file(&path).unwrap());
-                set_times(&dir, &before);
-            }
-        }, {
-            let (dir, path, original) = (dir.clone(), path.clone(), original.clone());
-            move || writable(&dir, || {
-                fs::write(&path, &original).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-            })
-        }),
-        change("by_a_link", &name, {
-            let (dir, path) = (dir.clone(), path.clone());
-            move || writable(&dir, || {
-                fs::remove_file(&path).unwrap();
-                symlink("/etc/hostname", &path).unwrap();
-            })
-        }, {
-            let (dir, path, original) = (dir.clone(), path.clone(), original.clone());
-            move || writable(&dir, || {
-                fs::remove_file(&path).unwrap();
-                fs::write(&path, &original).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
-            })
-        }),
-        change("writable", &name, {
-            let path = path.clone();
-            move || fs::set_permissions(&path, fs::Permissions::from_mode(0o446)).unwrap()
-        }, {
-            let path = path.clone();
-            move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
-        }),
-        change("executable", &name, {
-            let path = path.clone();
-            move || fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap()
-        }, {
-            let path = path.clone();
-            move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
-        }),
+        change(
+            "added",
+            "added-file",
+            {
+                let dir = dir.clone();
+                move || {
+                    let before = fs::metadata(&dir).unwrap();
+                    writable(&dir, || fs::write(dir.join("added-file"), "").unwrap());
+                    set_times(&dir, &before);
+                }
+            },
+            {
+                let dir = dir.clone();
+                move || writable(&dir, || fs::remove_file(dir.join("added-file")).unwrap())
+            },
+        ),
+        change(
+            "directory_added",
+            "added-dir",
+            {
+                let dir = dir.clone();
+                move || writable(&dir, || fs::create_dir(dir.join("added-dir")).unwrap())
+            },
+            {
+                let dir = dir.clone();
+                move || writable(&dir, || fs::remove_dir(dir.join("added-dir")).unwrap())
+            },
+        ),
+        change(
+            "removed",
+            &name,
+            {
+                let (dir, path) = (dir.clone(), path.clone());
+                move || {
+                    let before = fs::metadata(&dir).unwrap();
+                    writable(&dir, || fs::remove_file(&path).unwrap());
+                    set_times(&dir, &before);
+                }
+            },
+            {
+                let (dir, path, original) = (dir.clone(), path.clone(), original.clone());
+                move || {
+                    writable(&dir, || {
+                        fs::write(&path, &original).unwrap();
+                        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+                    })
+                }
+            },
+        ),
+        change(
+            "by_a_link",
+            &name,
+            {
+                let (dir, path) = (dir.clone(), path.clone());
+                move || {
+                    writable(&dir, || {
+                        fs::remove_file(&path).unwrap();
+                        symlink("/etc/hostname", &path).unwrap();
+                    })
+                }
+            },
+            {
+                let (dir, path, original) = (dir.clone(), path.clone(), original.clone());
+                move || {
+                    writable(&dir, || {
+                        fs::remove_file(&path).unwrap();
+                        fs::write(&path, &original).unwrap();
+                        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+                    })
+                }
+            },
+        ),
+        change(
+            "writable",
+            &name,
+            {
+                let path = path.clone();
+                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o446)).unwrap()
+            },
+            {
+                let path = path.clone();
+                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
+            },
+        ),
+        change(
+            "executable",
+            &name,
+            {
+                let path = path.clone();
+                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap()
+            },
+            {
+                let path = path.clone();
+                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
+            },
+        ),
     ];
     for file in ["manifest", "meta/installed.json"] {
         let (one, two) = (tree.join(file), tree.join(file));
@@ -255,7 +290,9 @@ fn records(world: &Arc<World>) {
     home.add("notes", &[], &["npx", "-y", "fixture-notes"]).ok();
     let record = home.data("installed/notes.json");
     let text = fs::read_to_string(&record).unwrap();
-    for broken in ["", "{", "[]", &text.replace("\"version\": 1", "\"version\": 7").replace("\"version\":1", "\"version\":7")] {
+    for broken in
+        ["", "{", "[]", &text.replace("\"version\": 1", "\"version\": 7").replace("\"version\":1", "\"version\":7")]
+    {
         fs::write(&record, broken).unwrap();
         home.refused("notes").fails("store-record", 2, &["notes.json"]);
         assert_eq!(fs::read_to_string(&record).unwrap(), broken, "the record was written again");

@@ -96,7 +96,10 @@ impl Drop for World {
 /// Gives the owner all rights on the directories of a tree.
 pub fn open_up(dir: &Path) {
     let _gone = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    names(dir).iter().filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir())).for_each(|dir| open_up(dir));
+    names(dir)
+        .iter()
+        .filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir()))
+        .for_each(|dir| open_up(dir));
 }
 
 /// Where node, npm and uv are, and the system's directories; not the rest of what the person has in theirs.
@@ -105,7 +108,12 @@ fn usual_path() -> OsString {
     let mut dirs: Vec<PathBuf> = own.collect();
     dirs.extend(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
     let mut seen = Vec::new();
-    dirs.retain(|dir| !seen.contains(dir) && { seen.push(dir.clone()); true });
+    dirs.retain(|dir| {
+        !seen.contains(dir) && {
+            seen.push(dir.clone());
+            true
+        }
+    });
     std::env::join_paths(dirs).unwrap()
 }
 
@@ -155,10 +163,7 @@ impl Home {
     /// Lets npm, uv and pip ask this registry, by the files in which a person would say so.
     pub fn uses(&self, registry: &Registry) {
         self.npmrc(registry, "");
-        self.write(
-            ".config/uv/uv.toml",
-            &format!("[[index]]\nurl = \"{}\"\ndefault = true\n", registry.simple()),
-        );
+        self.write(".config/uv/uv.toml", &format!("[[index]]\nurl = \"{}\"\ndefault = true\n", registry.simple()));
         self.write(".config/pip/pip.conf", &format!("[global]\nindex-url = {}\nretries = 0\n", registry.simple()));
     }
 
@@ -294,7 +299,8 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Files below a directory that hold a text.
 pub fn holding(dir: &Path, text: &str) -> Vec<PathBuf> {
-    let holds = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some());
+    let holds =
+        |path: &PathBuf| fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, text.as_bytes()).is_some());
     files(dir).into_iter().filter(holds).collect()
 }
 

@@ -11,7 +11,7 @@ from . import NAME, VERSION, WANTS
 TEXT = {"type": "string"}
 
 
-def tool(name, description, **properties):
+def tool(name, description, /, **properties):
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return {"name": name, "description": description, "inputSchema": schema}
 
