@@ -19,6 +19,7 @@ pub fn trials(suite: &mut Suite) {
     suite.once("npm::scoped", NEEDS, scoped);
     suite.once("npm::several_programs", NEEDS, several);
     suite.once("npm::optional_dependencies", NEEDS, optional);
+    suite.once("npm::peers_bundles_and_engines", NEEDS, unusual);
     suite.once("npm::paths_among_arguments", NEEDS, paths);
     suite.once("npm::a_name_is_taken_once", NEEDS, taken);
 }
@@ -191,6 +192,29 @@ fn optional(world: &Arc<World>) {
     assert_eq!(parts, json!({ "fixture-for-windows": null, "fixture-for-linux": "1.0.0" }));
     let list = home.finish(&["sbom", "optional"]).ok();
     assert!(list.stdout.contains("fixture-for-linux") && !list.stdout.contains("fixture-for-windows"), "{list}");
+}
+
+/// What is installed without being asked for by the package's own `dependencies`, and what npm only warns of.
+fn unusual(world: &Arc<World>) {
+    let registry = Registry::new();
+    registry.npm(library("fixture-words", "1.0.0", json!({})));
+    let more = json!({
+        "peerDependencies": { "fixture-words": "1" }, "dependencies": { "fixture-bundled": "1.0.0" },
+        "bundleDependencies": ["fixture-bundled"], "engines": { "node": ">=99" },
+    });
+    let mut package = server("fixture-unusual", "1.0.0", more);
+    package.manifest["wants"] = json!(["fixture-words", "fixture-bundled"]);
+    // only in the archive, and nowhere in the registry
+    let bundled = library("fixture-bundled", "1.0.0", json!({}));
+    let dir = "node_modules/fixture-bundled";
+    package.files.push(crate::archive::Entry::new(format!("{dir}/package.json"), bundled.manifest.to_string()));
+    package.files.push(crate::archive::Entry::new(format!("{dir}/index.js"), &bundled.files[0].bytes));
+    registry.npm(package);
+    let home = home(world, &registry);
+    home.add("unusual", &[], &["npx", "-y", "fixture-unusual"]).ok();
+    let parts = home.run("unusual").about()["parts"].clone();
+    assert_eq!(parts, json!({ "fixture-words": "1.0.0", "fixture-bundled": "1.0.0" }));
+    home.finish(&["sbom", "unusual"]).ok().tells(&["fixture-bundled"]);
 }
 
 fn paths(world: &Arc<World>) {

@@ -29,7 +29,7 @@ pub fn server(name: &str, version: &str, more: Value) -> Npm {
         .flat_map(|parts| parts.keys().cloned())
         .collect();
     members.insert("wants".into(), wants.into());
-    Npm { manifest, files: vec![Entry::executable("server.js", SERVER_JS)], elsewhere: None }
+    Npm { manifest, files: vec![Entry::executable("server.js", SERVER_JS)], elsewhere: None, packed: None }
 }
 
 /// A library of npm's.
@@ -37,7 +37,7 @@ pub fn library(name: &str, version: &str, more: Value) -> Npm {
     let mut manifest = json!({ "name": name, "version": version, "license": "ISC", "main": "index.js" });
     manifest.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     let index = Entry::new("index.js", format!("exports.version = {version:?}\n"));
-    Npm { manifest, files: vec![index], elsewhere: None }
+    Npm { manifest, files: vec![index], elsewhere: None, packed: None }
 }
 
 /// A library whose install script looks around.
@@ -68,6 +68,7 @@ pub struct Project {
     scripts: Vec<(String, String)>,
     requires_python: Option<String>,
     server: bool,
+    more: Vec<(String, String)>,
 }
 
 impl Project {
@@ -86,6 +87,7 @@ impl Project {
             scripts: Vec::new(),
             requires_python: None,
             server: false,
+            more: Vec::new(),
         }
     }
 
@@ -104,6 +106,12 @@ impl Project {
     pub fn scripts(mut self, names: &[&str]) -> Project {
         let main = format!("{}.server:main", module(&self.name));
         self.scripts = names.iter().map(|name| ((*name).to_owned(), main.clone())).collect();
+        self
+    }
+
+    /// One more file of the wheel.
+    pub fn file(mut self, path: &str, text: &str) -> Project {
+        self.more.push((path.into(), text.into()));
         self
     }
 
@@ -146,6 +154,7 @@ impl Project {
             let lines: String = self.scripts.iter().map(|(name, main)| format!("{name} = {main}\n")).collect();
             files.push((format!("{info}/entry_points.txt"), format!("[console_scripts]\n{lines}")));
         }
+        files.extend(self.more.clone());
         files
     }
 

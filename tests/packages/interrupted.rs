@@ -29,6 +29,7 @@ pub fn trials(suite: &mut Suite) {
         home.uses(&registry);
         add(&home, &["npx", "-y", "fixture-notes"]);
     });
+    suite.once("killed::politely", UV, politely);
     suite.once("killed::update", UV, update);
     suite.once("killed::remove", UV, remove);
 }
@@ -119,6 +120,33 @@ fn add(home: &Home, line: &[&str]) {
     home.finish(&["remove", "x", "--yes"]).ok();
     home.finish(&["store", "gc"]).ok();
     home.nothing_in_the_store();
+}
+
+/// Ctrl-C, and the signal of a service manager: nothing at all is left then.
+fn politely(world: &Arc<World>) {
+    let registry = Registry::new();
+    tides(&registry);
+    let home = python::home(world, &registry, true);
+    let words = ["add", "x", "--yes", "--", "uvx", "fixture-tides"];
+    home.finish(&words).ok();
+    home.finish(&["remove", "x", "--yes"]).ok();
+    let all = duration(&home, &words);
+    home.finish(&["remove", "x", "--yes"]).ok();
+    for (part, signal) in [(0.2, libc::SIGINT), (0.4, libc::SIGTERM), (0.6, libc::SIGINT), (0.8, libc::SIGHUP)] {
+        let mut child = start(home.mcpjail(&words));
+        let id = i32::try_from(child.id()).unwrap();
+        std::thread::sleep(all.mul_f64(part));
+        unsafe { libc::kill(-id, signal) };
+        let status = child.wait().unwrap();
+        alone(&home);
+        if status.code() == Some(0) {
+            home.finish(&["remove", "x", "--yes"]).ok();
+        }
+        home.nothing_of("x");
+        home.finish(&["store", "list"]).ok();
+    }
+    home.finish(&words).ok();
+    home.run("x").end();
 }
 
 fn update(world: &Arc<World>) {

@@ -25,6 +25,9 @@ pub fn trials(suite: &mut Suite) {
         suite.once(name, UV, move |world| extras(world, html, true));
         suite.once(&format!("{name}_by_pip"), PIP, move |world| extras(world, html, false));
     }
+    suite.once("pypi::nothing_runs_at_install", UV, |world| nothing_runs(world, true));
+    suite.once("pypi::nothing_runs_at_install_by_pip", PIP, |world| nothing_runs(world, false));
+    suite.once("pypi::nothing_runs_at_install::control", UV, nothing_runs_control);
     suite.once("pypi::module", UV, module);
     suite.once("pypi::several_programs", UV, several);
     suite.once("pypi::another_python", UV, |world| another_python(world, true));
@@ -151,6 +154,55 @@ fn extras(world: &Arc<World>, html: bool, uv: bool) {
     assert_eq!(parts("full")["fixture-shells"], "1.0.0");
     home.add("with", &[], &["uvx", "--with", "fixture-shells==1.0.0", "fixture-tides"]).ok();
     assert_eq!(parts("with")["fixture-shells"], "1.0.0");
+}
+
+/// A wheel full of names that Python or an installer would run by themselves, if they came near it.
+fn eager(registry: &Registry) {
+    let mark = |name: &str| {
+        format!(
+            "import os\nopen(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ran-{name}'), 'w').close()\n"
+        )
+    };
+    let mut project = Project::server("fixture-tides", "1.0.0")
+        .file("eager.pth", "import sys; open(sys.prefix + '/ran-pth', 'w').close()\n");
+    for name in ["sitecustomize", "usercustomize", "compileall", "py_compile", "setuptools", "pip", "packaging", "json"]
+    {
+        project = project.file(&format!("{name}.py"), &mark(name));
+    }
+    project.publish(registry);
+}
+
+/// The files that those leave.
+fn ran(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut all = crate::world::files(dir);
+    all.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ran-")));
+    all
+}
+
+fn nothing_runs(world: &Arc<World>, uv: bool) {
+    let registry = Registry::new();
+    eager(&registry);
+    let home = home(world, &registry, uv);
+    home.add("tides", &[], &["uvx", "fixture-tides"]).ok();
+    assert_eq!(ran(&home.dir), [""; 0].map(PathBuf::from));
+}
+
+/// Outside of a jail it is enough to start the environment's Python.
+fn nothing_runs_control(world: &Arc<World>) {
+    let registry = Registry::new();
+    eager(&registry);
+    let home = home(world, &registry, true);
+    let plain = home.make("plain");
+    home.bare("uv", &["venv", "--python", PYTHON, "--allow-existing", "."], &plain).ok();
+    home.bare("uv", &["pip", "install", "--python", "bin/python", "fixture-tides"], &plain).ok();
+    let site = crate::world::names(&plain.join("lib")).remove(0).join("site-packages");
+    // and to compile the tree from the wrong directory
+    for words in [["-c", "pass"], ["-m", "compileall"]] {
+        let mut command = home.command(&plain.join("bin/python"));
+        command.args(words).current_dir(&site);
+        finish(command).ok();
+    }
+    assert_eq!(ran(&plain), [site.join("ran-compileall"), plain.join("ran-pth")]);
 }
 
 /// A virtual environment of a person's, with these projects in it; gives its `bin`.

@@ -29,8 +29,11 @@ pub fn trials(suite: &mut Suite) {
     suite.add("refused::npm::another_port", NPM, npm_another_port);
     suite.add("refused::npm::another_port::control", NPM, npm_another_port_control);
     suite.once("refused::npm::unpinned", NPM, npm_unpinned);
+    suite.once("refused::npm::lock_of_its_own", NPM, npm_shrinkwrap);
     suite.once("refused::npm::program_leads_out", NPM, npm_program_leads_out);
     suite.once("refused::npm::a_name_like_a_path", NPM, npm_names);
+    suite.once("refused::pypi::a_name_like_a_path", UV, |world| pypi_names(world, true));
+    suite.once("refused::pypi::a_name_like_a_path_by_pip", PIP, |world| pypi_names(world, false));
     suite.once("refused::npm::down", NPM, |world| down(world, NOTES, true));
     suite.once("refused::pypi::down", UV, |world| down(world, TIDES, true));
     suite.once("refused::pypi::down_by_pip", PIP, |world| down(world, TIDES, false));
@@ -220,6 +223,35 @@ fn npm_unpinned(world: &Arc<World>) {
     }
 }
 
+/// A package that says by a lock of its own where its dependencies come from.
+fn npm_shrinkwrap(world: &Arc<World>) {
+    let (registry, other) = (Registry::new(), Registry::new());
+    let words = library("fixture-words", "1.0.0", json!({}));
+    registry.npm(library("fixture-words", "1.0.0", json!({})));
+    other.npm(words);
+    let mut package = server("fixture-notes", "1.0.0", json!({ "dependencies": { "fixture-words": "^1.0.0" } }));
+    let at = format!("{}fixture-words/-/fixture-words-1.0.0.tgz", other.url());
+    let lock = json!({
+        "name": "fixture-notes", "version": "1.0.0", "lockfileVersion": 3, "requires": true,
+        "packages": {
+            "": { "name": "fixture-notes", "version": "1.0.0", "dependencies": { "fixture-words": "^1.0.0" } },
+            "node_modules/fixture-words": { "version": "1.0.0", "resolved": at },
+        },
+    });
+    package.files.push(Entry::new("npm-shrinkwrap.json", lock.to_string()));
+    package.packed = Some(package.manifest.clone());
+    package.manifest["_hasShrinkwrap"] = json!(true);
+    registry.npm(package);
+    let home = home(world, &registry, true);
+    let added = home.add("x", &[], NOTES);
+    assert_eq!(other.asked().len(), 0, "the other port was asked: {added}");
+    if added.code != Some(0) {
+        assert!(added.said().contains("error["), "{added}");
+        home.nothing_of("x");
+        home.nothing_in_the_store();
+    }
+}
+
 fn npm_program_leads_out(world: &Arc<World>) {
     let registry = Registry::new();
     for (name, bin) in
@@ -259,6 +291,20 @@ fn npm_names(world: &Arc<World>) {
         let refused = home.refused("notes").fails("store-tampered", 3, &["\\n"]);
         assert!(!refused.said().contains("\u{1b}[2J"), "{refused}");
     }
+}
+
+/// The same in a wheel. Some of its names are such that an installer could run what is in it.
+fn pypi_names(world: &Arc<World>, uv: bool) {
+    let registry = Registry::new();
+    Project::server("fixture-tides", "1.0.0").file("../../../../../../evil.js", "out").publish(&registry);
+    let home = home(world, &registry, uv);
+    let added = home.add("x", &[], TIDES);
+    let mut evil: Vec<PathBuf> = crate::world::files(&home.dir);
+    evil.retain(|path| path.ends_with("evil.js") && !path.starts_with(home.join(".cache")));
+    assert!(evil.is_empty(), "{evil:?}: {added}");
+    assert!(added.code != Some(0) && added.said().contains("error["), "{added}");
+    home.nothing_of("x");
+    home.nothing_in_the_store();
 }
 
 fn down(world: &Arc<World>, line: &[&str], uv: bool) {

@@ -105,9 +105,10 @@ impl Registry {
 
     /// Publishes for npm: the newest version is the one that was published last.
     pub fn npm(&self, package: Npm) {
-        let Npm { manifest, files, elsewhere } = package;
+        let Npm { manifest, files, elsewhere, packed } = package;
         let name = manifest["name"].as_str().unwrap().to_owned();
-        let mut entries = vec![Entry::new("package/package.json", format!("{manifest:#}\n"))];
+        let mut entries =
+            vec![Entry::new("package/package.json", format!("{:#}\n", packed.as_ref().unwrap_or(&manifest)))];
         entries.extend(files.into_iter().map(|file| Entry { path: format!("package/{}", file.path), ..file }));
         let tarball = archive::tarball(&entries);
         let integrity = archive::integrity(&tarball);
@@ -161,7 +162,10 @@ pub struct Npm {
     pub manifest: Value,
     /// Besides `package.json`.
     pub files: Vec<Entry>,
+    /// The tarball's address, where it is not this registry's.
     pub elsewhere: Option<String>,
+    /// The archive's own `package.json`, where the registry shows another one.
+    pub packed: Option<Value>,
 }
 
 fn answer(state: &mut State, asked: &Asked) -> Said {

@@ -19,6 +19,8 @@ pub fn trials(suite: &mut Suite) {
     suite.add("scripts::npm::control", NPM, npm_control);
     suite.add("scripts::npm::not_run", NPM, npm_not_run);
     suite.add("scripts::npm::allowed_and_confined", NPM, npm_allowed);
+    suite.once("scripts::npm::in_the_archive_only", NPM, npm_hidden);
+    suite.once("scripts::npm::allowed_for_one", NPM, npm_for_one);
     suite.once("scripts::npm::allowed_to_connect", NPM, npm_connects);
     suite.once("scripts::npm::not_there", NPM, npm_not_there);
     suite.once("scripts::npm::fails", NPM, npm_fails);
@@ -99,6 +101,35 @@ fn npm_allowed(world: &Arc<World>) {
     home.add("notes", &["--allow-scripts", "fixture-hooked"], &["npx", "-y", "fixture-notes"]).ok();
     scene.confined(&report(&home.tree("notes")).unwrap());
     home.run("notes").end();
+}
+
+/// A registry that does not show the script of the archive that it serves.
+fn npm_hidden(world: &Arc<World>) {
+    let scene = Scene::new(world);
+    let (home, port) = (&scene.home, scene.port.at.port());
+    let mut package = hooked("fixture-hidden", &targets(&home.join("canary"), &home.join("outside.txt"), port));
+    package.packed = Some(package.manifest.clone());
+    package.manifest.as_object_mut().unwrap().remove("scripts");
+    scene.registry.npm(package);
+    scene.registry.npm(server("fixture-notes", "2.0.0", json!({ "dependencies": { "fixture-hidden": "1.0.0" } })));
+    home.add("notes", &[], &["npx", "-y", "fixture-notes"]).ok().tells(&["fixture-hidden"]);
+    assert_eq!(report(&home.tree("notes")), None);
+    assert!(!home.join("outside.txt").exists());
+}
+
+/// The permission of one is not that of another.
+fn npm_for_one(world: &Arc<World>) {
+    let scene = Scene::new(world);
+    let home = &scene.home;
+    let script = json!({ "scripts": { "install": "touch was-run" } });
+    scene.registry.npm(library("fixture-asked", "1.0.0", script));
+    let wants = json!({ "dependencies": { "fixture-hooked": "1.0.0", "fixture-asked": "1.0.0" } });
+    scene.registry.npm(server("fixture-notes", "2.0.0", wants));
+    let added = home.add("notes", &["--allow-scripts", "fixture-asked"], &["npx", "-y", "fixture-notes"]).ok();
+    let modules = home.tree("notes").join("root/node_modules");
+    assert!(modules.join("fixture-asked/was-run").exists(), "{added}");
+    assert_eq!(report(&modules), None);
+    added.tells(&["fixture-hooked"]);
 }
 
 fn npm_connects(world: &Arc<World>) {
