@@ -61,10 +61,11 @@ impl Diagnose for SocketsError {
     }
 }
 
-/// Whether a directory is granted that may hold sockets: none of the system's, which the built-in profiles name.
+/// Whether a directory is granted that may hold sockets: none of the system's, which the built-in profiles name, and no
+/// tree of the store, which is verified to hold nothing but what was added.
 #[must_use]
 pub fn may_lie_in(grants: &[Grant]) -> bool {
-    let built_in = |place: &Place| matches!(place.origin.source, Source::BuiltIn(_));
+    let built_in = |place: &Place| matches!(place.origin.source, Source::BuiltIn(_) | Source::Store);
     let systems = |path: &Path| trees(grants).any(|tree| built_in(tree) && path.starts_with(&tree.canonical));
     trees(grants).any(|tree| !built_in(tree) && !systems(&tree.canonical))
 }
@@ -301,6 +302,7 @@ mod tests {
         assert!(!may_lie_in(&[system.clone(), grant(Path::new("/usr/bin"), Source::Command)]));
         assert!(!may_lie_in(&[system.clone(), flag(Path::new("/etc/passwd"))]));
         assert!(may_lie_in(&[system.clone(), grant(&std::env::temp_dir(), Source::Command)]));
+        assert!(!may_lie_in(&[system.clone(), grant(&std::env::temp_dir(), Source::Store)]));
         assert!(may_lie_in(&[system, flag(&std::env::temp_dir())]));
     }
 }

@@ -67,3 +67,73 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::{approval, identity};
+    use crate::catalog::{Approved, Catalog, Lock};
+    use std::path::Path;
+
+    fn packaged(release: &str, files: &str) -> Identity {
+        Identity {
+            command: vec![release.to_owned(), "~/notes".to_owned()],
+            entry: None,
+            interpreter: identity().interpreter,
+            package: Some(PackagePin { release: release.to_owned(), tree: Digest::of_bytes(files.as_bytes()) }),
+        }
+    }
+
+    fn lock(identity: Identity) -> Lock {
+        Lock::new(identity, approval(), &Catalog::default()).unwrap()
+    }
+
+    #[test]
+    fn a_package_is_written_and_read_back() {
+        let lock = lock(packaged("npm:@a/x@1.0.0", "1"));
+        let text = lock.to_bytes();
+        assert_eq!(Lock::parse(&text, Path::new("x")).unwrap(), lock);
+        let approved = Approved::parse(text.clone(), Path::new("x")).unwrap();
+        assert_eq!(*approved.identity(), lock.identity);
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let tree = Digest::of_bytes(b"1").to_string();
+        assert_eq!(json["identity"]["package"], serde_json::json!({ "release": "npm:@a/x@1.0.0", "tree": tree }));
+        assert!(json["identity"].get("entry").is_none());
+    }
+
+    #[test]
+    fn the_root_covers_the_package_and_nothing_new_where_there_is_none() {
+        let roots = [
+            packaged("npm:x@1", "1"),
+            packaged("npm:x@2", "1"),
+            packaged("npm:x@1", "2"),
+            Identity { package: None, ..packaged("npm:x@1", "1") },
+        ];
+        let roots: std::collections::BTreeSet<Digest> = roots.into_iter().map(|one| lock(one).root()).collect();
+        assert_eq!(roots.len(), 4);
+        // as every version before packages wrote it
+        let without = lock(identity());
+        assert_eq!(
+            without.root().to_string(),
+            "sha256:ddf4ac2a42a493b4a549e5e1f7a0ad8ab20f42779e9496a27af42e0a198349b1"
+        );
+        assert!(!String::from_utf8(without.to_bytes()).unwrap().contains("package"));
+    }
+
+    #[test]
+    fn a_package_edited_by_hand_does_not_pass() {
+        let text = String::from_utf8(lock(packaged("npm:x@1.0.0", "1")).to_bytes()).unwrap();
+        let tree = Digest::of_bytes(b"1").to_string();
+        for (from, to) in [
+            ("\"release\": \"npm:x@1.0.0\"", "\"release\": \"npm:x@1.0.1\""),
+            ("\"release\"", "\"released\""),
+            ("\"tree\": \"", "\"tree\": \"x"),
+            (tree.as_str(), Digest::of_bytes(b"2").to_string().as_str()),
+        ] {
+            let edited = text.replace(from, to);
+            assert_ne!(edited, text, "{from}");
+            assert!(Lock::parse(edited.as_bytes(), Path::new("x")).is_err(), "{from}");
+            assert!(Approved::parse(edited.into_bytes(), Path::new("x")).is_err(), "{from}");
+        }
+    }
+}

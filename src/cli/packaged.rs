@@ -6,6 +6,7 @@ use crate::catalog::PackagePin;
 use crate::command::{self, CommandGrant, Context, Resolved};
 use crate::config::{Locations, Origin, PackageLine, Profile, Source, Sourced};
 use crate::diagnose::{Diagnose, Exit, printable};
+use crate::identity::real_path;
 use crate::packages::Start;
 use crate::plan::{Access, Grant, Place};
 use crate::store::{Checked, Depth, Record, Store, StoreError};
@@ -104,12 +105,13 @@ impl Diagnose for PackageRunError {
 /// a package says of itself (a path in a `.pth` file, a library's search path, links) grants nothing.
 const RUNTIMES: &[&str] = &[
     "the runtime's installation",
-    "the program",
     "Python's installation",
     "the Python interpreter",
     "Python's standard library",
     "a link to Python",
 ];
+/// A single file, where that is the interpreter.
+const THE_PROGRAM: &str = "the program";
 /// The beginning of several more.
 const HOMEBREW: &str = "Homebrew's ";
 /// The same, of what an interpreter is linked to.
@@ -140,6 +142,8 @@ pub(super) struct Package {
     pub(super) pin: PackagePin,
     /// What the jail shows: absolute, without symlinks.
     pub(super) root: PathBuf,
+    /// What no server may write: the store, and the records of what is installed.
+    own: [PathBuf; 2],
     /// Whether it is as it was added; being found out.
     pub(super) verifying: Option<Verifying>,
     start: Start,
@@ -172,27 +176,40 @@ impl Package {
         let verifying = depth.map(|depth| Verifying::start(store.clone(), tree, depth)).transpose()?;
         let start = store.describe(&tree)?.start;
         let root = store.root(&tree);
-        let root = root.canonicalize().map_err(|source| match source.kind() {
+        let real = root.canonicalize().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { tree },
-            _ => StoreError::io("look up", root, source),
+            _ => StoreError::io("look up", &root, source),
         })?;
-        Ok(Package { pin: PackagePin { release, tree }, root, verifying, start })
+        // links above the trees are the person's; one in the place of a tree is nobody's
+        if !real.ends_with(Path::new("trees").join(tree.hex()).join("root")) {
+            return Err(PackageRunError::Outside { path: real }.into());
+        }
+        let above = real.ancestors().nth(3).unwrap_or(&real).to_owned();
+        let records = store.record_path(&name);
+        let own = [above, real_path(records.parent().unwrap_or(&records))];
+        Ok(Package { pin: PackagePin { release, tree }, root: real, own, verifying, start })
     }
 
     /// Finds out what is executed. The package's own script stands in front of all arguments, so that none of them is the
     /// interpreter's.
     pub(super) fn resolve(&self, args: &[OsString]) -> Result<Resolved, Failed> {
+        self.resolve_in(args, Context::of_process()?)
+    }
+
+    fn resolve_in(&self, args: &[OsString], context: Context) -> Result<Resolved, Failed> {
         let mut argv = self.argv()?;
         argv.extend(args.iter().cloned());
         // names are not looked up where the host happens to be: what lies there is not the package's
-        let context = Context { cwd: self.root.clone(), ..Context::of_process()? };
+        let context = Context { cwd: self.root.clone(), ..context };
         let mut resolved = command::resolve_within(&argv, &context, &self.root)?;
         // what a binary of the package says of libraries is the package's word; of an interpreter it is the machine's
         let own = resolved.interpreter.is_none();
         resolved.grants.retain(|CommandGrant { path, reason }| {
-            let libraries = !own && LIBRARIES.contains(&reason.as_str());
-            !path.starts_with(&self.root)
-                && (libraries || reason.starts_with(HOMEBREW) || RUNTIMES.contains(&reason.as_str()))
+            let reason = reason.as_str();
+            let libraries = !own && LIBRARIES.contains(&reason);
+            let executed = reason == THE_PROGRAM && resolved.interpreter.as_ref() == Some(path);
+            let machines = libraries || executed || reason.starts_with(HOMEBREW) || RUNTIMES.contains(&reason);
+            !path.starts_with(&self.root) && machines
         });
         resolved.trail.retain(|step| !step.starts_with("editable install"));
         let entry = resolved.entry.take();
@@ -237,8 +254,15 @@ impl Package {
         let _what_there_is = file.take(LINE).read_to_end(&mut head);
         let Some(line) = head.strip_prefix(b"#!") else { return Ok(()) };
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-        let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let interpreter = Path::new(OsStr::from_bytes(word));
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let interpreter = Path::new(OsStr::from_bytes(words.next().unwrap_or_default()));
+        if interpreter.file_name() == Some(OsStr::new("env")) {
+            // a plain name, looked up as the machine has it; with a `PATH` of its own, the script would choose again
+            let name = words.find(|word| *word != b"-S").unwrap_or_default();
+            if name.is_empty() || name.starts_with(b"-") || name.iter().any(|byte| b"=/".contains(byte)) {
+                return Err(PackageRunError::Outside { path: OsStr::from_bytes(line).into() });
+            }
+        }
         let real = interpreter.canonicalize().unwrap_or_else(|_| interpreter.to_owned());
         let known = SYSTEM.iter().any(|dir| interpreter.starts_with(dir) && !has_parent(interpreter));
         if known || real.starts_with(&self.root) {
@@ -269,15 +293,17 @@ impl Package {
         if folder.is_some_and(|folder| folder.starts_with(&self.root)) { Ok(path) } else { Err(outside()) }
     }
 
-    /// What no server that runs from the store may do to its own package.
+    /// Refuses grants by which a server that runs from the store could change what it runs from, or what is said of it.
     pub(super) fn keep_from_server(&self, grants: &[Grant], islands: &[Place]) -> Result<(), PackageRunError> {
         for grant in grants.iter().filter(|grant| grant.access == Access::Write) {
             let place = &grant.place.canonical;
             let depth = |path: &Path| path.components().count();
-            let island =
-                |Place { canonical, .. }: &Place| self.root.starts_with(canonical) && depth(canonical) >= depth(place);
-            let above = self.root.starts_with(place) && !islands.iter().any(island);
-            if above || place.starts_with(&self.root) {
+            let reached = self.own.iter().any(|own| {
+                let island =
+                    |Place { canonical, .. }: &Place| own.starts_with(canonical) && depth(canonical) >= depth(place);
+                place.starts_with(own) || (own.starts_with(place) && !islands.iter().any(island))
+            });
+            if reached {
                 return Err(PackageRunError::Writable {
                     root: self.root.clone(),
                     grant: place.clone(),
@@ -323,5 +349,236 @@ impl Drop for Verifying {
     fn drop(&mut self) {
         // whoever forks next must be the only thread
         let _nobody_asks = self.0.take().map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Digest;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A tree as the store keeps it, below a home whose data it is in.
+    struct Tree {
+        _folder: tempfile::TempDir,
+        home: PathBuf,
+        root: PathBuf,
+    }
+
+    impl Tree {
+        fn new(files: &[(&str, &str)]) -> Tree {
+            let folder = tempfile::tempdir().unwrap();
+            let home = folder.path().canonicalize().unwrap().join("me");
+            let root = home.join(".local/share/mcpjail/store/trees").join(Digest::of_bytes(b"x").hex()).join("root");
+            fs::create_dir_all(&root).unwrap();
+            for (name, text) in files {
+                let path = root.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, text).unwrap();
+                let mode = if text.starts_with("#!") { 0o555 } else { 0o444 };
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            Tree { _folder: folder, home, root }
+        }
+
+        fn data(&self) -> PathBuf {
+            self.home.join(".local/share/mcpjail")
+        }
+
+        /// The context of somebody whose home this is.
+        fn context(&self) -> Context {
+            Context { home: self.home.clone(), ..Context::of_process().unwrap() }
+        }
+
+        fn package(&self, start: Start) -> Package {
+            let pin = PackagePin { release: "npm:x@1.0.0".into(), tree: Digest::of_bytes(b"x") };
+            let own = [self.data().join("store"), self.data().join("installed")];
+            Package { pin, root: self.root.clone(), own, verifying: None, start }
+        }
+
+        /// An executable of the machine: real enough to be looked at.
+        fn machine(&self, name: &str) -> PathBuf {
+            let path = self.home.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::copy("/bin/true", &path).unwrap();
+            path
+        }
+    }
+
+    fn node(script: &str) -> Start {
+        Start::Node { options: Vec::new(), script: script.into() }
+    }
+
+    fn code(result: Result<impl std::fmt::Debug, PackageRunError>) -> &'static str {
+        result.unwrap_err().code()
+    }
+
+    #[test]
+    fn a_start_becomes_a_command_within_the_tree() {
+        let tree = Tree::new(&[("node_modules/x/index.js", ""), ("venv/bin/x", "#!x")]);
+        let python = tree.machine("python/bin/python3");
+        symlink(&python, tree.root.join("venv/bin/python")).unwrap();
+        let at = |relative: &str| tree.root.join(relative).into_os_string();
+        let argv = |start: Start| tree.package(start).argv().unwrap();
+        assert_eq!(argv(node("node_modules/x/index.js")), [OsString::from("node"), at("node_modules/x/index.js")]);
+        let options = vec!["--experimental-strip-types".to_owned()];
+        let start = Start::Node { options, script: "node_modules/x/index.js".into() };
+        assert_eq!(argv(start)[1], "--experimental-strip-types");
+        let start = Start::PythonScript { python: "venv/bin/python".into(), script: "venv/bin/x".into() };
+        assert_eq!(argv(start), [at("venv/bin/python"), at("venv/bin/x")]);
+        let start = Start::PythonModule { python: "venv/bin/python".into(), module: "a.b_c".into() };
+        assert_eq!(argv(start), [at("venv/bin/python"), "-m".into(), "a.b_c".into()]);
+    }
+
+    #[test]
+    fn nothing_outside_the_tree_is_started() {
+        let tree = Tree::new(&[("a.js", ""), ("bin/x", "#!/bin/sh\n")]);
+        let outside = tree.machine("evil");
+        fs::create_dir(tree.root.join("dir")).unwrap();
+        symlink(&outside, tree.root.join("link.js")).unwrap();
+        symlink(outside.parent().unwrap(), tree.root.join("folder")).unwrap();
+        symlink("a.js", tree.root.join("inside.js")).unwrap();
+        let argv = |start: Start| tree.package(start).argv();
+        assert!(argv(node("inside.js")).is_ok());
+        let absolute = outside.to_str().unwrap().to_owned();
+        for script in ["", ".", "..", "../x", "a/../../x", "./../evil", "/etc/passwd", &absolute, "link.js"] {
+            assert_eq!(code(argv(node(script))), "package-entry", "{script}");
+        }
+        for script in ["folder/evil", "dir", "none.js", "a.js/x"] {
+            assert_eq!(code(argv(node(script))), "package-entry", "{script}");
+            assert_eq!(code(argv(Start::Program { path: script.into() })), "package-entry", "{script}");
+        }
+        let start = Start::PythonScript { python: "folder/evil".into(), script: "a.js".into() };
+        assert_eq!(code(argv(start)), "package-entry", "a link above the interpreter");
+        let start = Start::Node { options: vec!["/tmp/x.js".into()], script: "a.js".into() };
+        assert_eq!(code(argv(start)), "package-entry", "a script in front of the script");
+        for module in ["", "a..b", ".a", "a b", "-c", "a/b", "../a"] {
+            let start = Start::PythonModule { python: "bin/x".into(), module: module.into() };
+            assert_eq!(code(argv(start)), "package-entry", "{module}");
+        }
+    }
+
+    #[test]
+    fn a_script_does_not_choose_an_interpreter_outside() {
+        let tree = Tree::new(&[
+            ("plain", "#!/bin/sh\n"),
+            ("env", "#! /usr/bin/env node\n"),
+            ("up", "#!/usr/bin/../../home/x\n"),
+            ("relative", "#!node\n"),
+            ("none", "#!\n"),
+            ("split", "#!/usr/bin/env -S node --flag\n"),
+            ("path", "#!/usr/bin/env -S PATH=/home/me/bin node\n"),
+            ("clean", "#!/usr/bin/env -i node\n"),
+            ("there", "#!/usr/bin/env /home/me/bin/node\n"),
+            ("bare", "#!/usr/bin/env\n"),
+        ]);
+        let own = tree.root.join("plain");
+        let evil = tree.machine("project/tool");
+        let write = |name: &str, interpreter: &Path| {
+            fs::write(tree.root.join(name), format!("#!{}\n", interpreter.display())).unwrap();
+        };
+        write("own", &own);
+        write("evil", &evil);
+        let argv = |name: &str| tree.package(Start::Program { path: name.into() }).argv();
+        for name in ["plain", "env", "own", "split"] {
+            assert!(argv(name).is_ok(), "{name}");
+        }
+        for name in ["up", "relative", "none", "evil", "path", "clean", "there", "bare"] {
+            assert_eq!(code(argv(name)), "package-entry", "{name}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_the_servers_and_grants_are_the_machines() {
+        let tree = Tree::new(&[("node_modules/x/package.json", "{}"), ("node_modules/x/index.js", "")]);
+        let found = tree.package(node("node_modules/x/index.js"));
+        let typed: Vec<OsString> = ["--require=/x", "-e", "evil", "--import", "/y.mjs"].map(OsString::from).into();
+        let resolved = found.resolve_in(&typed, tree.context()).map_err(|error| error.one_line()).unwrap();
+        let script = tree.root.join("node_modules/x/index.js");
+        let at = resolved.argv.iter().position(|word| *word == script).unwrap();
+        assert_eq!((at, &resolved.argv[at + 1..]), (1, typed.as_slice()));
+        assert_eq!(resolved.server_args, typed);
+        assert_eq!(resolved.runtime, command::Runtime::Node);
+        assert_eq!(resolved.entry, None);
+        assert!(resolved.grants.iter().all(|grant| !grant.path.starts_with(&tree.home)), "{:?}", resolved.grants);
+        assert!(resolved.trail[0].contains("npm:x@1.0.0") && resolved.trail[0].contains("index.js"));
+        assert!(!resolved.trail.iter().any(|step| step.contains("none found")), "{:?}", resolved.trail);
+    }
+
+    #[test]
+    fn what_a_package_says_of_other_directories_grants_nothing() {
+        let tree = Tree::new(&[("venv/bin/x", "#!x"), ("venv/lib/python3.11/site-packages/x.py", "")]);
+        let project = tree.home.join("project");
+        fs::create_dir(&project).unwrap();
+        fs::write(project.join("pyproject.toml"), "").unwrap();
+        let site = tree.root.join("venv/lib/python3.11/site-packages");
+        fs::write(site.join("evil.pth"), format!("{}\n", project.display())).unwrap();
+        fs::write(site.join("__editable___x_finder.py"), format!("MAPPING = {{'x': '{}'}}\n", project.display()))
+            .unwrap();
+        fs::create_dir(project.join("node_modules")).unwrap();
+        let python = tree.machine("runtime/bin/python3.11");
+        fs::create_dir_all(tree.home.join("runtime/lib/python3.11")).unwrap();
+        fs::write(tree.home.join("runtime/lib/python3.11/os.py"), "").unwrap();
+        symlink(&python, tree.root.join("venv/bin/python")).unwrap();
+        fs::write(tree.root.join("venv/pyvenv.cfg"), format!("home = {}\n", python.parent().unwrap().display()))
+            .unwrap();
+        let start = Start::PythonScript { python: "venv/bin/python".into(), script: "venv/bin/x".into() };
+        let resolved = tree.package(start).resolve_in(&[], tree.context()).map_err(|error| error.one_line()).unwrap();
+        assert_eq!(resolved.runtime, command::Runtime::Python);
+        assert_eq!(resolved.program, tree.root.join("venv/bin/python"));
+        let granted: Vec<&Path> = resolved.grants.iter().map(|grant| grant.path.as_path()).collect();
+        assert!(granted.iter().any(|path| python.starts_with(path)), "{granted:?}");
+        assert!(!granted.iter().any(|path| path.starts_with(&project) || project.starts_with(path)), "{granted:?}");
+        assert!(!granted.iter().any(|path| path.starts_with(&tree.root) || tree.root.starts_with(path)), "{granted:?}");
+    }
+
+    #[test]
+    fn no_writable_grant_holds_the_package_or_lies_in_it() {
+        let tree = Tree::new(&[("a.js", "")]);
+        let found = tree.package(node("a.js"));
+        let place = |path: &Path| Place {
+            canonical: path.to_owned(),
+            links: Vec::new(),
+            directory: true,
+            dev: 1,
+            ino: 1,
+            origin: Origin::jail(),
+        };
+        let check = |access: Access, path: &Path, islands: &[&Path]| {
+            let islands: Vec<Place> = islands.iter().map(|path| place(path)).collect();
+            found.keep_from_server(&[Grant { place: place(path), access }], &islands)
+        };
+        let data = tree.data();
+        for path in [&tree.home, Path::new("/"), &data, &tree.root, &tree.root.join("a.js"), &data.join("installed")] {
+            assert_eq!(code(check(Access::Write, path, &[])), "package-writable", "{path:?}");
+        }
+        for path in [tree.home.join("notes"), data.join("homes/x"), data.join("storeroom")] {
+            assert!(check(Access::Write, &path, &[]).is_ok(), "{path:?}");
+        }
+        assert!(check(Access::Read, &tree.home, &[]).is_ok());
+        assert!(check(Access::Write, &tree.home, &[&data]).is_ok());
+        assert!(check(Access::Write, &tree.home, &[&data.join("locks")]).is_err());
+        assert!(check(Access::Write, &data.join("store"), &[&data]).is_err(), "the narrower grant is the later mount");
+    }
+
+    #[test]
+    fn hints_end_in_what_is_to_be_typed() {
+        let origin = Origin::jail();
+        let hint = |package: &str, installed: Option<&str>| {
+            let (name, package, origin) = ("notes".to_owned(), package.to_owned(), origin.clone());
+            match installed {
+                None => PackageRunError::NotInstalled { name, package, origin },
+                Some(installed) => PackageRunError::Mismatch { name, package, installed: installed.into(), origin },
+            }
+            .hint()
+            .unwrap()
+        };
+        assert!(hint("npm:@a/x@1.2.3", None).contains("`mcpjail add notes -- npm:@a/x@1.2.3`"));
+        assert!(hint("local:x", None).contains("`mcpjail add notes -- COMMAND`"));
+        let both = hint("npm:@a/x@1.2.4", Some("npm:@a/x@1.2.3"));
+        assert!(both.contains("`mcpjail update notes 1.2.4`") && both.contains("npm:@a/x@1.2.3"), "{both}");
+        assert!(hint("pypi:x[a]==2.0", Some("pypi:x[a]==1.0")).contains("`mcpjail update notes 2.0`"));
+        assert!(hint("local:x", Some("local:x@1")).contains("`mcpjail update notes`"));
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn walk(
 ) -> Result<Walked, WalkFailed> {
     // signals end this process, and its end is the end of the jail
     let launch = Launch { target, trust_first_use: false, signals: None, verbose: false, say, gated: false, log };
-    let Jailed { mut running, streams, egress, memory, private, package, absent: _, terms, approved: _ } =
+    let Jailed { mut running, streams, egress, memory, private, package: _held, absent: _, terms, approved: _ } =
         launch.start()?;
     let Streams { stdin, stdout, stderr } = streams;
     let wanted = Arc::new(Mutex::new(Vec::new()));
@@ -76,7 +76,6 @@ pub(super) fn walk(
     let exit = end(&mut running);
     let out_of_memory = running.ran_out_of_memory();
     drop(running);
-    drop(package);
     drop(watch);
     let egress = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
     let said = heard.join().unwrap_or_default();

@@ -220,18 +220,18 @@ fn tail(words: &Option<String>) -> String {
 }
 
 /// A name for messages and for the trail.
-pub(super) fn lossy(name: &OsStr) -> String {
+pub(crate) fn lossy(name: &OsStr) -> String {
     printable(&name.to_string_lossy())
 }
 
 /// Text whose control characters are spelt out: scripts and managers say things that end up on a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let spelt = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
     text.chars().map(spelt).collect()
 }
 
 /// A word as a POSIX shell takes it, quoted only where it must be.
-pub(super) fn quote(word: &OsStr) -> String {
+pub(crate) fn quote(word: &OsStr) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(b) || *b >= 0x80;
     let text = word.to_string_lossy();
     if !word.is_empty() && word.as_bytes().iter().all(plain) {
@@ -242,7 +242,7 @@ pub(super) fn quote(word: &OsStr) -> String {
 }
 
 /// Words of a shell command line, each with a blank in front.
-pub(super) fn quote_all(words: &[OsString]) -> String {
+pub(crate) fn quote_all(words: &[OsString]) -> String {
     words.iter().map(|word| format!(" {}", quote(word))).collect()
 }
 

@@ -22,6 +22,7 @@ mod runtime;
 mod server;
 mod shebang;
 mod shim;
+mod spelled;
 mod suggest;
 mod walk;
 
@@ -33,6 +34,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 pub use error::{CODES, CommandError};
+pub(crate) use error::{printable, quote};
+pub(crate) use spelled::spelled;
 
 /// What kind of program runs the server; picks the built-in profile when the profile names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -175,6 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn another_package_drifts_by_its_release_and_by_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let hashes = Hashes::new(dir.path().join("hashes"));
+        let node = dir.path().join("node");
+        std::fs::write(&node, "n").unwrap();
+        let of = |release: &str, files: &str| {
+            let tree = Digest::of_bytes(files.as_bytes());
+            let pin = PackagePin { release: release.to_owned(), tree };
+            identity_of_package(vec![release.to_owned()], pin, Some(&node), &hashes)
+        };
+        let approved = of("npm:x@1", "1");
+        assert_eq!((&approved.entry, approved.interpreter.is_some()), (&None, true));
+        assert!(for_run(&approved, &of("npm:x@1", "1")) == approved);
+        let without = Identity { package: None, ..approved.clone() };
+        for other in [of("npm:x@2", "1"), of("npm:x@1", "2"), without.clone()] {
+            assert!(for_run(&approved, &other) != approved && differs(&approved, &other), "{other:?}");
+        }
+        assert!(for_run(&without, &approved) != without, "what was a command is a package now");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_hashed_is_not_pinned() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.js");

@@ -11,7 +11,7 @@ use super::invisible;
 ///
 /// `None` for characters that show nothing: invisible ones and accents that combine with the letter before. Letters
 /// are lower-case.
-pub(super) fn fold(c: char) -> Option<char> {
+pub(crate) fn fold(c: char) -> Option<char> {
     if c.is_ascii() {
         return Some(c.to_ascii_lowercase());
     }

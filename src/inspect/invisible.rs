@@ -49,7 +49,7 @@ pub(super) fn kind(c: char) -> Option<Invisible> {
 }
 
 /// Whether the character shows nothing.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     kind(c).is_some()
 }
 

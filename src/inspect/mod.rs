@@ -41,6 +41,8 @@ mod walk;
 mod words;
 
 pub use finding::{Finding, Severity};
+pub(crate) use fold::fold;
+pub(crate) use invisible::is_invisible;
 pub use lint::{Placed, lint};
 pub use rule::{Example, Phrase, RULES, Rule, Scope};
 pub use surface::{Part, Surface};

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 /// What can be wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// To be removed before this lands.
-    #[error("unfinished")]
-    Unfinished,
     /// Something is not as it was added.
     #[error("`{}` in the store is not what was added: {what}", shown(path))]
     Tampered {
@@ -84,7 +81,6 @@ impl StoreError {
 impl Diagnose for StoreError {
     fn code(&self) -> &'static str {
         match self {
-            StoreError::Unfinished => "unfinished",
             StoreError::Tampered { .. } => "store-tampered",
             StoreError::Missing { .. } => "store-missing",
             StoreError::BadRecord { .. } => "store-record",
@@ -100,5 +96,18 @@ impl Diagnose for StoreError {
             StoreError::Tampered { .. } | StoreError::Missing { .. } => Exit::Drift,
             _ => Exit::Usage,
         }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            StoreError::Tampered { .. } | StoreError::Missing { .. } => {
+                "nothing was started; `mcpjail update NAME --reinstall` installs exactly what was approved again"
+            }
+            StoreError::BadRecord { .. } => "restore the file, or remove it and install again with `mcpjail add`",
+            StoreError::Busy { .. } => "wait for it to end and type the same again",
+            StoreError::DiskFull { .. } => "free some space, for example with `mcpjail store gc`",
+            StoreError::Unfit { .. } | StoreError::Io { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

@@ -15,6 +15,7 @@ pub mod caps;
 pub mod clone;
 pub mod datagram;
 pub mod dial;
+pub mod entry;
 pub mod epoll;
 pub mod fd;
 pub mod filter;
