@@ -146,8 +146,3 @@ fn base(program: &str) -> &str {
 fn shell(words: &[impl AsRef<OsStr>]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
-
-/// Replaced when the line reader lands.
-pub fn with_version(request: &Request, _version: &str) -> Result<Request, PackageError> {
-    Ok(request.clone())
-}
