@@ -45,7 +45,13 @@ pub(super) fn of(
         // Where `pip install --user` puts packages; the job has no home to find it by.
         env: vec![("PYTHONUSERBASE".into(), context.home.join(".local").into())],
         cwd: scratch.to_owned(),
-        grants: resolved.grants.into_iter().map(|grant| (grant.path, super::super::Access::Exec)).collect(),
+        // and where it runs, which the jail asks for
+        grants: resolved
+            .grants
+            .into_iter()
+            .map(|grant| (grant.path, super::super::Access::Exec))
+            .chain([(scratch.to_owned(), super::super::Access::Read)])
+            .collect(),
         network: Vec::new(),
         timeout: Duration::from_secs(60),
     };
