@@ -45,6 +45,7 @@ pub(super) fn of(
         // Where `pip install --user` puts packages; the job has no home to find it by.
         env: vec![("PYTHONUSERBASE".into(), context.home.join(".local").into())],
         cwd: scratch.to_owned(),
+        // and where it runs, which the jail asks for
         grants: resolved
             .grants
             .into_iter()

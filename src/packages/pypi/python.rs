@@ -180,12 +180,15 @@ pub(super) fn installation(program: &Path, context: &Context) -> Vec<(PathBuf, A
 }
 
 fn ask(program: &Path, context: &Context, scratch: &Path, workshop: &dyn Workshop) -> Result<Answer, PackageError> {
+    let mut grants = installation(program, context);
+    // where it runs, which the jail asks for
+    grants.push((scratch.to_owned(), Access::Read));
     let job = Job {
         name: "python".into(),
         argv: vec![program.into(), "-I".into(), "-B".into(), "-c".into(), PROBE.into()],
         env: Vec::new(),
         cwd: scratch.to_owned(),
-        grants: installation(program, context).into_iter().chain([(scratch.to_owned(), Access::Read)]).collect(),
+        grants,
         network: Vec::new(),
         timeout: PATIENCE,
     };
