@@ -161,6 +161,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
                 note(&text);
             }
             // what nobody approved is not kept
+            drop(made);
             let _collected_later = store.collect(&|_| true, false);
             return Err(error);
         }

@@ -6,7 +6,7 @@ use super::packaged::{Package, Verifying};
 use crate::catalog::Identity;
 use crate::command::{self, Context, Resolved, Runtime};
 use crate::config::{
-    Flags, Launch, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables,
+    Flags, Launch, Located, Locations, Locator, Origin, PathGrant, Profile, Source, Sourced, Tier, Variables, is_name,
     load_flags_only, load_server, load_staged,
 };
 use crate::config::{Kind, Layers, Protected};
@@ -16,6 +16,7 @@ use crate::plan::syscalls;
 use crate::plan::{self, Access, Grant, Inputs, Place, Plan};
 use crate::sockets;
 use crate::store::Depth;
+use crate::store::Store;
 use std::path::{Path, PathBuf};
 
 /// Everything that was looked up; a plan for either tier can be made of it.
@@ -56,7 +57,13 @@ impl Prepared {
             Some(name) => {
                 let layers = match &args.staged {
                     Some(staged) => load_staged(name, &staged.profile, &flags, &loc)?,
-                    None => load_server(name, &flags, &loc)?,
+                    None => {
+                        // an update that was killed is carried out first, and so profile, lock and package fit each other
+                        if is_name(name) {
+                            Store::new(&loc.data_dir).finish(name)?;
+                        }
+                        load_server(name, &flags, &loc)?
+                    }
                 };
                 let launch = layers.launch()?;
                 (layers, launch)

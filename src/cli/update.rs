@@ -178,6 +178,7 @@ impl At<'_> {
                 note(&text);
             }
             // what nobody approved is not kept
+            drop(made);
             let _collected_later = self.store.collect(&|_| true, false);
         }
         done
@@ -277,9 +278,11 @@ impl At<'_> {
             offline: args.offline,
         };
         let made = install(&request, &install_args, lock.as_deref(), self.store, self.loc)?;
-        if made.kept.tree != *tree {
+        let now = made.kept.tree;
+        if now != *tree {
+            drop(made);
             let _collected_later = self.store.collect(&|_| true, false);
-            return Err(UpdateError::OtherTree { then: tree.to_string(), now: made.kept.tree.to_string() }.into());
+            return Err(UpdateError::OtherTree { then: tree.to_string(), now: now.to_string() }.into());
         }
         print(&format!("{} is in the store again, as it was approved\n", visible(&release.to_string())))
     }

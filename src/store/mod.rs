@@ -261,6 +261,15 @@ impl Store {
         self.read_record(name)
     }
 
+    /// Carries out what an interrupted commit of a name left, and waits for one that is under way. Costs one failed open
+    /// where there is none.
+    ///
+    /// # Errors
+    /// The journal cannot be read or carried out.
+    pub fn finish(&self, name: &str) -> Result<(), StoreError> {
+        self.finish_commit(name)
+    }
+
     /// Names under which something is installed, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
