@@ -46,7 +46,7 @@ fn works_until_it_is_killed() {
             (profile(&store, &name), kept.tree.hex()),
         ];
         let mut changes: Vec<Change> = changes.into_iter().map(|(path, text)| Change::Write { path, text }).collect();
-        if turn % 7 == 0 {
+        if turn.is_multiple_of(7) {
             changes = [approved(&store, &name), store.record_path(&name), profile(&store, &name)]
                 .into_iter()
                 .map(|path| Change::Remove { path })
@@ -54,7 +54,7 @@ fn works_until_it_is_killed() {
         }
         store.commit(&claim, &changes).unwrap();
         drop((claim, kept));
-        if turn % 4 == 0 {
+        if turn.is_multiple_of(4) {
             let _busy = store.collect(&is_server(&store), false);
         }
     }
