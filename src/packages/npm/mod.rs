@@ -293,4 +293,4 @@ fn write(path: &Path, text: &[u8]) -> Result<(), PackageError> {
 }
 
 #[cfg(test)]
-#[cfg(test)]
+mod tests;
