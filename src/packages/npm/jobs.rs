@@ -103,7 +103,8 @@ impl Bench<'_> {
             ("TMPDIR".into(), script.join("tmp").into()),
             ("npm_config_cache".into(), script.join("cache").into()),
             ("npm_config_userconfig".into(), "/dev/null".into()),
-            ("npm_config_globalconfig".into(), "/dev/null".into()),
+            // npm refuses to load the same file twice
+            ("npm_config_globalconfig".into(), script.join("npmrc").into()),
         ];
         let mut grants = vec![(root.clone(), Access::Exec), (script.clone(), Access::WriteAndExec)];
         grants.extend(directories.iter().map(|directory| (root.join(directory), Access::WriteAndExec)));
