@@ -164,21 +164,20 @@ impl Project {
         registry.python(&self.name, self.wheel_name(), self.wheel(), about);
     }
 
+    /// Everything of the wheel.
+    fn all_files(&self) -> Vec<(String, String)> {
+        let record = format!("{}/RECORD", self.dist_info());
+        let mut files = self.files();
+        let mut lines: String =
+            files.iter().map(|(path, text)| format!("{path},sha256={},{}\n", urlsafe(text), text.len())).collect();
+        lines.push_str(&format!("{record},,\n"));
+        files.push((record, lines));
+        files
+    }
+
     /// The wheel.
     pub fn wheel(&self) -> Vec<u8> {
-        let record = format!("{}/RECORD", self.dist_info());
-        let files = self.files();
-        let digest = |text: &str| {
-            let hex = archive::sha256(text.as_bytes());
-            let bytes: Vec<u8> =
-                (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
-            archive::base64(&bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
-        };
-        let mut lines: String =
-            files.iter().map(|(path, text)| format!("{path},sha256={},{}\n", digest(text), text.len())).collect();
-        lines.push_str(&format!("{record},,\n"));
-        let mut entries: Vec<Entry> = files.into_iter().map(|(path, text)| Entry::new(path, text)).collect();
-        entries.push(Entry::new(record, lines));
+        let entries: Vec<Entry> = self.all_files().into_iter().map(|(path, text)| Entry::new(path, text)).collect();
         archive::zip(&entries)
     }
 
@@ -209,10 +208,18 @@ impl Project {
 
     /// Puts the project into an environment, as an installer would have.
     pub fn unpack(&self, site_packages: &std::path::Path) {
-        for (path, text) in self.files() {
+        for (path, text) in self.all_files() {
             crate::support::world::plant(&site_packages.join(path), &text).unwrap();
         }
     }
+}
+
+/// A digest as `RECORD` has it.
+fn urlsafe(text: &str) -> String {
+    let hex = archive::sha256(text.as_bytes());
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    archive::base64(&bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
 }
 
 fn module(name: &str) -> String {

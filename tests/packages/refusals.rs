@@ -377,10 +377,8 @@ fn disk_full(world: &Arc<World>, line: &[&str]) {
     home.make(".local/share/mcpjail");
     let identity = world.identity;
     // from no room for anything on to nearly enough
-    for size in ["16k", "256k", "2m"] {
-        if line == TIDES && size == "2m" {
-            continue; // is enough for that one
-        }
+    let sizes = if line == TIDES { ["16k", "64k"] } else { ["16k", "2m"] };
+    for size in sizes {
         let small =
             Small::mount(&home.data(""), &format!("size={size},mode=700,uid={},gid={}", identity.uid, identity.gid));
         let failed: Finished = home.add("x", &[], line);

@@ -54,10 +54,12 @@ impl Scene {
 
     fn confined(&self, report: &Value) {
         assert_eq!(report["ran"], true);
-        for attempt in ["canary", "outside", "connect"] {
+        for attempt in ["canary", "connect"] {
             assert!(report[attempt].is_string() && report[attempt] != "works", "{attempt}: {report}");
         }
         assert_eq!(report["token"], "none", "{report}");
+        // it may have written there, into a directory of the jail's own
+        assert!(report["outside"].is_string(), "{report}");
         assert!(!self.home.join("outside.txt").exists());
     }
 }
@@ -160,7 +162,7 @@ fn npm_fails(world: &Arc<World>) {
 /// A script may write into the tree, and what it leaves there is looked at.
 fn npm_way_out(world: &Arc<World>) {
     let scene = Scene::new(world);
-    for (version, command) in [("1.0.0", "ln -s /etc/passwd way-out"), ("1.1.0", "mkfifo way-out")] {
+    for (version, command) in [("3.0.0", "ln -s /etc/passwd way-out"), ("3.1.0", "mkfifo way-out")] {
         scene.registry.npm(library("fixture-odd", version, json!({ "scripts": { "install": command } })));
         scene.registry.npm(server("fixture-notes", version, json!({ "dependencies": { "fixture-odd": version } })));
         let line = ["npx", "-y", &format!("fixture-notes@{version}")];

@@ -80,7 +80,9 @@ fn choice(package: &Package, programs: &[(String, String)]) -> Result<String, Pa
             format!("if `{name}` is a library, find out which package is its server, and `mcpjail add` that one");
         return Err(PackageError::NoEntry { name, hint });
     };
-    if programs.iter().all(|(_, path)| path == first) {
+    // npm takes both ways to write it for one
+    let plain = |path: &str| path.trim_start_matches("./").to_owned();
+    if programs.iter().all(|(_, path)| plain(path) == plain(first)) {
         return Ok(first.clone());
     }
     let own = package_lock::unscoped(&package.manifest.name);
