@@ -71,6 +71,7 @@ impl World {
             version: 1,
             release,
             tree: kept.tree,
+            start: installed.start.clone(),
             request: Request::Local(LocalRequest { command: vec![name.into()] }),
             scripts: Vec::new(),
             network: Vec::new(),

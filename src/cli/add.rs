@@ -7,7 +7,7 @@ use super::output::{BOLD, DIM, Failed, IoFailed, note, print, styled, visible};
 use super::paths::{self, Chosen};
 use super::{GrantArgs, Staged, TargetArgs, own_executable, shell_word};
 use crate::approval::rfc3339;
-use crate::config::{Flags, Locations, is_name, load_flags_only};
+use crate::config::{Flags, Launch, Locations, PackageLine, is_name, load_flags_only, load_server};
 use crate::diagnose::{Diagnose, Exit};
 use crate::facts;
 use crate::packages::profile::{self, Draft};
@@ -26,8 +26,8 @@ pub(super) struct AddArgs {
     /// The name that `run` will know it by: lower-case letters, digits, `.`, `_` and `-`
     #[arg(value_name = "NAME")]
     name: String,
-    /// `npm:NAME@VERSION` or `pypi:NAME==VERSION`, in the place of a command
-    #[arg(value_name = "PACKAGE", required_unless_present = "command")]
+    /// `npm:NAME@VERSION` or `pypi:NAME==VERSION`, in the place of a command; without either, what the profile names
+    #[arg(value_name = "PACKAGE")]
     package: Option<String>,
     #[command(flatten)]
     grants: AddGrants,
@@ -145,15 +145,19 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     let store = Store::new(&loc.data_dir);
     let cwd = facts::working_directory()?;
     let words: Vec<OsString> = args.package.iter().map(OsString::from).chain(args.command.iter().cloned()).collect();
-    let request = line::read(&words, &cwd)?;
     let claim = store.claim(name)?;
     let profile = loc.server(name);
-    if std::fs::symlink_metadata(&profile).is_ok() {
-        return Err(AddError::Exists { name: name.clone(), profile }.into());
-    }
+    let exists = std::fs::symlink_metadata(&profile).is_ok();
+    // a profile that came from another machine names what is to be installed
+    let words = match exists && words.is_empty() && store.installed(name)?.is_none() {
+        true => of_profile(name, &loc)?,
+        false if exists => return Err(AddError::Exists { name: name.clone(), profile }.into()),
+        false => words,
+    };
+    let request = line::read(&words, &cwd)?;
     doubt(&request, args.yes, args.accept_findings)?;
     let made = install(&request, &args.install, None, &store, &loc)?;
-    let added = approved(args, &made, &store, &loc);
+    let added = approved(args, &made, exists.then_some(profile.as_path()), &store, &loc);
     let (record, draft, reviewed) = match added {
         Ok(added) => added,
         Err(error) => {
@@ -168,13 +172,23 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     };
     let mut changes = vec![Change::Write { path: store.record_path(name), text: record.to_text() }];
     changes.extend(reviewed.lock.iter().map(|text| Change::Write { path: reviewed.path.clone(), text: text.clone() }));
-    changes.push(Change::Write { path: profile.clone(), text: profile::text(&draft) });
+    changes.extend(draft.iter().map(|draft| Change::Write { path: profile.clone(), text: profile::text(draft) }));
     store.commit(&claim, &changes)?;
     reviewed.settled();
     if let Some(text) = skipped(&made.installed) {
         note(&text);
     }
-    print(&conclusion(name, &made, &draft, &profile)?)
+    print(&conclusion(name, &made, &draft.unwrap_or_default(), &profile)?)
+}
+
+/// The words that install what a profile names.
+fn of_profile(name: &str, loc: &Locations) -> Result<Vec<OsString>, Failed> {
+    match load_server(name, &Flags::default(), loc)?.launch()? {
+        Launch::Package(PackageLine { package, args }) => {
+            Ok(std::iter::once(package.value.into()).chain(args).collect())
+        }
+        Launch::Command(_) => Err(AddError::Exists { name: name.to_owned(), profile: loc.server(name) }.into()),
+    }
 }
 
 /// Asks about a name that is nearly another one's.
@@ -190,7 +204,13 @@ fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
     };
     for (ecosystem, name) in names {
         let Some(likeness) = squat::likeness(ecosystem, name) else { continue };
+        // the same name in the other ecosystem is often the same author's
+        let soft = likeness.kind == squat::Kind::Ecosystem;
         let suspicious = AddError::Suspicious { name: name.into(), known: likeness.known, how: likeness.how };
+        if soft {
+            note(&suspicious.to_string());
+            continue;
+        }
         if yes && !accept {
             return Err(suspicious.into());
         }
@@ -209,8 +229,43 @@ fn doubt(request: &Request, yes: bool, accept: bool) -> Result<(), Failed> {
 }
 
 /// Everything up to the approval: the first profile, the walks through the gate, the questions.
-fn approved(args: &AddArgs, made: &Made, store: &Store, loc: &Locations) -> Result<(Record, Draft, Reviewed), Failed> {
-    let Made { kept, installed, request, args: own } = made;
+fn approved(
+    args: &AddArgs,
+    made: &Made,
+    profile: Option<&Path>,
+    store: &Store,
+    loc: &Locations,
+) -> Result<(Record, Option<Draft>, Reviewed), Failed> {
+    let Made { kept, installed, request, .. } = made;
+    let record = Record {
+        version: 1,
+        release: installed.release.clone(),
+        tree: kept.tree,
+        start: installed.start.clone(),
+        request: request.clone(),
+        scripts: args.install.allow_scripts.clone(),
+        network: args.install.install_net.clone(),
+        at: rfc3339(SystemTime::now()),
+        before: None,
+    };
+    let draft = profile.is_none().then(|| draft(args, made, loc)).transpose()?;
+    let temporary = draft.as_ref().map(|draft| TemporaryProfile::write(&args.name, &profile::text(draft), store));
+    let temporary = temporary.transpose()?;
+    let profile = temporary.as_ref().map(|temporary| temporary.0.as_path()).or(profile).unwrap_or(Path::new(""));
+    let target = TargetArgs {
+        grants: GrantArgs::default(),
+        name: Some(args.name.clone()),
+        staged: Some(Staged { profile: profile.to_owned(), record: record.clone() }),
+        ..TargetArgs::default()
+    };
+    let terms = ReviewTerms { yes: args.yes, accept_findings: args.accept_findings, log: None };
+    let reviewed = review(&target, &terms)?;
+    Ok((record, draft, reviewed))
+}
+
+/// The first profile.
+fn draft(args: &AddArgs, made: &Made, loc: &Locations) -> Result<Draft, Failed> {
+    let Made { installed, args: own, .. } = made;
     let chosen = chosen(args, own, loc)?;
     let (set, pass): (Vec<_>, Vec<_>) = args.grants.env.iter().partition(|entry| entry.contains('='));
     let draft = Draft {
@@ -232,26 +287,7 @@ fn approved(args: &AddArgs, made: &Made, store: &Store, loc: &Locations) -> Resu
             .collect(),
         uses: args.grants.uses.clone(),
     };
-    let record = Record {
-        version: 1,
-        release: installed.release.clone(),
-        tree: kept.tree,
-        request: request.clone(),
-        scripts: args.install.allow_scripts.clone(),
-        network: args.install.install_net.clone(),
-        at: rfc3339(SystemTime::now()),
-        before: None,
-    };
-    let staged = TemporaryProfile::write(&args.name, &profile::text(&draft), store)?;
-    let target = TargetArgs {
-        grants: GrantArgs::default(),
-        name: Some(args.name.clone()),
-        staged: Some(Staged { profile: staged.0.clone(), record: record.clone() }),
-        ..TargetArgs::default()
-    };
-    let terms = ReviewTerms { yes: args.yes, accept_findings: args.accept_findings, log: None };
-    let reviewed = review(&target, &terms)?;
-    Ok((record, draft, reviewed))
+    Ok(draft)
 }
 
 /// A profile that is tried before it is the server's. Removed when dropped.

@@ -83,8 +83,8 @@ impl Diagnose for PackageRunError {
             PackageRunError::NotInstalled { name, package, origin: _ } if package.starts_with("local:") => {
                 format!("install it with `mcpjail add {name} -- COMMAND`")
             }
-            PackageRunError::NotInstalled { name, package, origin: _ } => {
-                format!("install it with `mcpjail add {name} -- {}`", printable(package))
+            PackageRunError::NotInstalled { name, package: _, origin: _ } => {
+                format!("install what the profile names with `mcpjail add {name}`")
             }
             PackageRunError::Mismatch { name, package, installed, origin: _ } => {
                 let update = match version(package) {
@@ -167,14 +167,14 @@ impl Package {
                 origin: line.package.origin.clone(),
             })?,
         };
-        let Record { release, tree, .. } = record;
-        let release = release.to_string();
+        let (release, tree, start) = (record.release.to_string(), record.tree, record.start.clone());
         if release != line.package.value {
             let Sourced { value: package, origin } = line.package.clone();
             return Err(PackageRunError::Mismatch { name, package, installed: release, origin }.into());
         }
-        let verifying = depth.map(|depth| Verifying::start(store.clone(), tree, depth)).transpose()?;
-        let start = store.describe(&tree)?.start;
+        let records = store.record_path(&name);
+        let verifying =
+            depth.map(|depth| Verifying::start(store.clone(), record, records.clone(), depth)).transpose()?;
         let root = store.root(&tree);
         let real = root.canonicalize().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Missing { tree },
@@ -185,7 +185,6 @@ impl Package {
             return Err(PackageRunError::Outside { path: real }.into());
         }
         let above = real.ancestors().nth(3).unwrap_or(&real).to_owned();
-        let records = store.record_path(&name);
         let own = [above, real_path(records.parent().unwrap_or(&records))];
         Ok(Package { pin: PackagePin { release, tree }, root: real, own, verifying, start })
     }
@@ -332,8 +331,17 @@ impl Package {
 pub(super) struct Verifying(Option<JoinHandle<Result<Checked, StoreError>>>);
 
 impl Verifying {
-    fn start(store: Store, tree: crate::catalog::Digest, depth: Depth) -> Result<Verifying, Failed> {
-        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || store.verify(&tree, depth));
+    /// `path` is where the record came from.
+    fn start(store: Store, record: Record, path: PathBuf, depth: Depth) -> Result<Verifying, Failed> {
+        let verify = move || {
+            let checked = store.verify(&record.tree, depth)?;
+            // the record says it so that nobody has to wait for the tree to be read; the tree has the last word
+            if checked.installed.start != record.start || checked.installed.release != record.release {
+                return Err(StoreError::BadRecord { path, reason: "the package says something else of itself".into() });
+            }
+            Ok(checked)
+        };
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(verify);
         Ok(Verifying(Some(thread.map_err(|source| IoFailed { what: "start a thread", source })?)))
     }
 

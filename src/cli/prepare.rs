@@ -91,8 +91,15 @@ impl Prepared {
                 (argv, None, command)
             }
             Launch::Package(line) => {
-                let package = Package::find(args, &line, &loc, verify)?;
-                let command = package.resolve(&line.args)?;
+                let mut package = Package::find(args, &line, &loc, verify)?;
+                let command = match (package.resolve(&line.args), &mut package.verifying) {
+                    (Ok(command), _) => command,
+                    // a file that is not there is missing in the store first of all
+                    (Err(error), verifying) => {
+                        verifying.take().map(Verifying::end).transpose()?;
+                        return Err(error);
+                    }
+                };
                 (Vec::new(), Some(package), command)
             }
         };

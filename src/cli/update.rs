@@ -196,6 +196,7 @@ impl At<'_> {
             version: 1,
             release: made.installed.release.clone(),
             tree: made.kept.tree,
+            start: made.installed.start.clone(),
             request: made.request.clone(),
             scripts: install_args.allow_scripts.clone(),
             network: install_args.install_net.clone(),
@@ -240,11 +241,12 @@ impl At<'_> {
         };
         let path = self.store.before_lock_path(self.name);
         let Some(lock_before) = load(&path)? else { return Err(UpdateError::NoLockBefore { path }.into()) };
-        let _held = self.store.verify(&before.tree, Depth::Deep)?;
+        let held = self.store.verify(&before.tree, Depth::Deep)?;
         let record = Record {
             version: 1,
             release: before.release.clone(),
             tree: before.tree,
+            start: held.installed.start.clone(),
             request: before.request.clone(),
             scripts: scripts.clone(),
             network: network.clone(),

@@ -51,7 +51,7 @@ pub use fault::StoreError;
 pub use stage::Stage;
 
 use crate::catalog::Digest;
-use crate::packages::{Installed, Release, Request};
+use crate::packages::{Installed, Release, Request, Start};
 use lock::Lock;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -82,6 +82,8 @@ pub struct Checked {
     pub paths: usize,
     /// Files that were hashed.
     pub hashed: usize,
+    /// What the tree says of itself.
+    pub installed: Installed,
     /// Shared with other runs, against collection. Ends with the descriptor.
     held: Lock,
 }
@@ -112,6 +114,8 @@ pub struct Record {
     pub release: Release,
     /// Its tree.
     pub tree: Digest,
+    /// How it is started: what the tree's own `installed.json` says, which is compared with this at every start.
+    pub start: Start,
     /// What was asked for.
     pub request: Request,
     /// Packages whose install scripts may run.

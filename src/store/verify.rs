@@ -83,7 +83,8 @@ impl Store {
         if let Some(index) = outcome.index {
             let _costs_time_only = index.save(tree, &opened.path.join("index"), &self.unused("index"));
         }
-        Ok(Checked { paths: manifest.entries.len(), hashed: outcome.hashed, held: Lock::of(opened.top) })
+        let installed = opened.installed()?;
+        Ok(Checked { paths: manifest.entries.len(), hashed: outcome.hashed, installed, held: Lock::of(opened.top) })
     }
 
     /// A file of a tree's `meta` that is as it was added, or `None` where it has none of that name.
@@ -125,6 +126,16 @@ impl Store {
 }
 
 impl Opened {
+    /// What the tree says of itself, where that file was verified.
+    fn installed(&self) -> Result<Installed, StoreError> {
+        let path = self.path.join("meta").join(INSTALLED);
+        let failed = |error| StoreError::io("read", &path, error);
+        let meta = entry::open_entry(self.top.as_fd(), c"meta", libc::O_PATH | libc::O_DIRECTORY).map_err(failed)?;
+        let bytes = read(meta.as_fd(), c"installed.json").map_err(failed)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| StoreError::BadRecord { path: path.clone(), reason: error.to_string() })
+    }
+
     /// The manifest, if it is the one that the tree is addressed by.
     fn manifest(&self, tree: &Digest) -> Result<Vec<u8>, StoreError> {
         let path = self.path.join("manifest");

@@ -105,6 +105,7 @@ fn record(name: &str, tree: Digest, before: Option<Digest>) -> Record {
         version: 1,
         release: release(name),
         tree,
+        start: Start::Program { path: name.into() },
         request: request.clone(),
         scripts: vec![],
         network: vec![],
