@@ -251,7 +251,7 @@ fn without_npm_and_with_an_old_one_it_says_so() {
     let mut world = World::new();
     world.put("fixture/config.json", r#"{"npm-version":"7.24.2"}"#);
     match world.install("a", &[], None, &Plain::default()) {
-        Err(PackageError::Malformed { reason, .. }) => assert!(reason.contains("7.24.2"), "{reason}"),
+        Err(PackageError::NoTool { tool: "npm 8 or later", hint, .. }) => assert!(hint.contains("7.24.2"), "{hint}"),
         other => panic!("{other:?}"),
     }
     world.context.path = world.path("home").into();
