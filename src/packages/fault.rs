@@ -321,6 +321,9 @@ fn next(error: &PackageError) -> String {
             )
         }
         PackageError::TimedOut { .. } => "try again, it goes on with what was fetched: `mcpjail add NAME -- …`".into(),
+        PackageError::Malformed { what, .. } if what.starts_with("npm config") => {
+            "look at `npm config list`, mend the setting, and `mcpjail add NAME -- …` again".into()
+        }
         PackageError::Malformed { .. } => {
             "ask for another version: `mcpjail add NAME -- npm:PACKAGE@VERSION` or `pypi:PACKAGE==VERSION`".into()
         }

@@ -78,7 +78,10 @@ fn a_program_that_leads_out_or_is_no_file_is_refused() {
 fn directories_bin_names_programs_by_their_files() {
     let manifest = Manifest { bin_directory: Some("./bin".into()), ..bins(&[]) };
     let (root, package) = package(manifest, &[("bin/one.js", JS), ("bin/.hidden", JS), ("bin/sub/x.js", JS)]);
-    assert_eq!(script(start(root.path(), &[package.clone()], None, &[]).unwrap()), "node_modules/@s/server/bin/one.js");
+    assert_eq!(
+        script(start(root.path(), std::slice::from_ref(&package), None, &[]).unwrap()),
+        "node_modules/@s/server/bin/one.js"
+    );
     let manifest = Manifest { bin_directory: Some("../../..".into()), ..bins(&[]) };
     let leads_out = Package { manifest, ..package };
     assert!(matches!(start(root.path(), &[leads_out], None, &[]), Err(PackageError::Malformed { .. })));

@@ -210,7 +210,7 @@ impl Config {
 
 fn origin(key: &str, url: &str) -> Result<String, PackageError> {
     package_lock::origin(url).ok_or_else(|| PackageError::Malformed {
-        what: format!("npm's `{key}`"),
+        what: format!("npm config: {key}"),
         reason: format!("`{}` is no http or https URL", package_lock::without_secrets(url)),
     })
 }
@@ -221,7 +221,7 @@ fn rule(to: String) -> Result<Written, PackageError> {
     match Rule::try_from(written.clone()) {
         Ok(_) => Ok(written),
         Err(fault) => {
-            Err(PackageError::Malformed { what: format!("npm's registry `{}`", written.to), reason: fault.to_string() })
+            Err(PackageError::Malformed { what: format!("npm config: {}", written.to), reason: fault.to_string() })
         }
     }
 }

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(parse(text, true).unwrap().scripts, ["a", "b", "c"]);
         assert_eq!(parse(br#"{"scripts":{"postinstall":"c"}}"#, true).unwrap().scripts, [GYP, "c"]);
         assert_eq!(parse(br#"{"gypfile":false,"scripts":{"postinstall":"c"}}"#, true).unwrap().scripts, ["c"]);
-        assert_eq!(parse(br#"{"scripts":"no"}"#, false).unwrap().scripts, [String::new(); 0]);
+        assert!(parse(br#"{"scripts":"no"}"#, false).unwrap().scripts.is_empty());
     }
 
     #[test]

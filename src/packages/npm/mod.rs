@@ -38,7 +38,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The oldest npm that writes a lock which can be read.
+/// The oldest npm that writes a lock which can be read; the error of an older one says so.
 const OLDEST: u32 = 8;
 
 /// Resolves and installs into a stage: `root/node_modules` and `root/package.json`, `meta/package-lock.json`.
@@ -68,7 +68,7 @@ pub fn audit_job(
     context: &Context,
     workshop: &dyn Workshop,
 ) -> Result<Job, PackageError> {
-    find_npm(context, "the audit of a package of npm")?;
+    find_npm(context, "mcpjail audit")?;
     let place = Place::make(directory.join("root"), &directory.join("scratch"), &directory.join("cache"))?;
     write(&place.root.join(manifest::FILE), b"{}\n")?;
     let (config, given) = configuration(&place, context, workshop)?;
@@ -88,7 +88,7 @@ fn install_in(
     let specs = request.packages.iter().map(spec).collect::<Result<Vec<String>, PackageError>>()?;
     let nothing = || PackageError::Malformed { what: "the request".into(), reason: "it names no package".into() };
     let name = request.packages.first().ok_or_else(nothing)?.name.as_str();
-    find_npm(options.context, &format!("`npm:{name}`"))?;
+    find_npm(options.context, &format!("npm:{name}"))?;
     write(&place.root.join(manifest::FILE), b"{}\n")?;
     let (config, given) = configuration(place, options.context, workshop)?;
     let bench = Bench { place, given: &given, path: &options.context.path, offline: options.offline };
@@ -199,8 +199,8 @@ fn old_npm(listed: &[u8]) -> Result<(), PackageError> {
     if major >= OLDEST {
         return Ok(());
     }
-    let reason = format!("npm {version} is too old, and {OLDEST} or later is needed; {INSTALL_NPM}");
-    Err(PackageError::Malformed { what: "npm".into(), reason })
+    let hint = format!("npm {version} is there: {INSTALL_NPM}");
+    Err(PackageError::NoTool { tool: "npm 8 or later", what: "mcpjail add".into(), hint })
 }
 
 /// Where archives may come from: the registries, and what the person lets the install jail reach besides.

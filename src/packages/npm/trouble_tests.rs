@@ -179,5 +179,5 @@ fn packages_for_another_node_are_remarked_on() {
     let text = "npm warn EBADENGINE Unsupported engine {\nnpm warn EBADENGINE   package: 'x@1.0.0',\n\
                 npm warn EBADENGINE   required: { node: '>=22' },\nnpm warn EBADENGINE   current: { node: 'v20' }\nnpm warn EBADENGINE }\n";
     assert_eq!(warnings(text), ["`x@1.0.0` asks for node >=22"]);
-    assert_eq!(warnings("npm warn deprecated x"), [String::new(); 0]);
+    assert!(warnings("npm warn deprecated x").is_empty());
 }
