@@ -243,7 +243,7 @@ fn reason(text: &str) -> String {
             || line.starts_with("cause:")
             || line.starts_with("error:")
     };
-    let line = lines().filter(telling).next_back().or_else(|| lines().next_back()).unwrap_or("it says nothing");
+    let line = lines().rfind(telling).or_else(|| lines().next_back()).unwrap_or("it says nothing");
     let line = line.strip_prefix("cause:").or_else(|| line.strip_prefix("hint:")).unwrap_or(line).trim();
     cleaned(line)
 }
