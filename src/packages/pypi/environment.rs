@@ -14,12 +14,11 @@ pub(super) fn link() -> PathBuf {
     PathBuf::from(VENV).join("bin/python")
 }
 
-/// Makes an environment of `base` in a tree.
+/// Makes an environment of `base`; `system` is whether it sees the packages of that, too.
 ///
 /// # Errors
 /// The disk.
-pub(super) fn make(root: &Path, base: &Base) -> Result<(), PackageError> {
-    let venv = root.join(VENV);
+pub(super) fn make(venv: &Path, base: &Base, system: bool) -> Result<(), PackageError> {
     let bin = venv.join("bin");
     for dir in [bin.clone(), venv.join(&base.packages)] {
         fs::create_dir_all(&dir).map_err(|error| PackageError::io("create", dir, error))?;
@@ -47,7 +46,7 @@ pub(super) fn make(root: &Path, base: &Base) -> Result<(), PackageError> {
     };
     // uv writes scripts that find their interpreter beside themselves where `relocatable` says so.
     let text = format!(
-        "home = {}\nimplementation = {implementation}\nversion_info = {}\ninclude-system-site-packages = false\nrelocatable = true\n",
+        "home = {}\nimplementation = {implementation}\nversion_info = {}\ninclude-system-site-packages = {system}\nrelocatable = true\n",
         home.display(),
         base.full
     );
@@ -95,7 +94,7 @@ mod tests {
         };
         let texts = [(), ()].map(|()| {
             let temp = tempfile::tempdir().unwrap();
-            make(temp.path(), &base).unwrap();
+            make(&temp.path().join(VENV), &base, false).unwrap();
             fs::write(temp.path().join("venv/.lock"), "").unwrap();
             tidy(temp.path()).unwrap();
             tidy(temp.path()).unwrap();

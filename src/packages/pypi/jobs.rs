@@ -188,13 +188,14 @@ impl Site<'_> {
         self.job(&format!("pip {verb}"), argv, archives, timeout)
     }
 
-    /// Where pip looks for archives.
-    fn pip_sources(&self, job: &mut Job) {
+    /// Wheels of earlier installations: for a lock, whose hashes say which ones, and where nothing may be fetched. A resolution
+    /// that could fall back to them would hide that an index is not reached.
+    fn pip_sources(&self, job: &mut Job, locked: bool) {
         if self.offline {
             job.argv.push("--no-index".into());
         }
         let kept = self.kept_wheels();
-        if kept.is_dir() {
+        if (self.offline || locked) && kept.is_dir() {
             job.argv.extend(["--find-links".into(), kept.into()]);
         }
     }
@@ -213,7 +214,7 @@ impl Site<'_> {
         ];
         let mut job = self.pip(runner, &words, archives, RESOLVE);
         job.name = "pip install --dry-run".into();
-        self.pip_sources(&mut job);
+        self.pip_sources(&mut job, false);
         job
     }
 
@@ -230,7 +231,7 @@ impl Site<'_> {
             locked.as_os_str(),
         ];
         let mut job = self.pip(runner, &words, Archives { built: &[] }, INSTALL);
-        self.pip_sources(&mut job);
+        self.pip_sources(&mut job, true);
         job
     }
 
@@ -252,7 +253,7 @@ impl Site<'_> {
             job.argv.extend(["--no-index".into(), "--find-links".into(), self.wheels().into()]);
             job.network.clear();
         } else {
-            self.pip_sources(&mut job);
+            self.pip_sources(&mut job, true);
         }
         job
     }

@@ -10,6 +10,7 @@
 //! the place where it was made: two installations of one lock give the same bytes. Compiled files are of the kind that is
 //! never compared with its source (PEP 552), so they are used from a read-only tree whatever its times are.
 
+mod adopt;
 mod environment;
 mod index;
 mod jobs;
@@ -26,6 +27,7 @@ mod tests;
 
 use super::{Ecosystem, Installed, Options, PackageError, PypiRequest, PypiRun, Release, Workshop};
 use crate::store::Stage;
+pub(super) use adopt::{Adopted, adopt};
 use jobs::Site;
 use requirements::{Lock, normal, requirement};
 use std::fs;
@@ -81,7 +83,7 @@ fn fill(
     let base = python::find(request.python.as_deref(), options.context, scratch, workshop)?;
     let tool = Tool::find(&base, options)?;
     let indexes = index::read(options.context, tool.whose());
-    environment::make(root, &base)?;
+    environment::make(&root.join(scripts::VENV), &base, false)?;
     let site = Site {
         root,
         scratch,
@@ -117,7 +119,7 @@ fn fill(
     scripts::forget(&scripts::neutral(root)?, &installed)?;
     let start = scripts::start(&request.run, &main.name, &installed, root, &directories)?;
     workshop.step("compiling");
-    compile(&work, &packages, workshop)?;
+    compile_tree(&work.site, std::slice::from_ref(&packages), workshop)?;
     environment::tidy(root)?;
     for name in metadata::startup_files(&root.join(&packages)) {
         workshop.note(&format!("`{}` runs whenever the server's Python starts", crate::diagnose::printable(&name)));
@@ -133,8 +135,8 @@ fn fill(
     Ok((Installed { release, start, components, skipped: Vec::new(), ran }, base.program.clone()))
 }
 
-fn compile(work: &Work<'_>, packages: &Path, workshop: &dyn Workshop) -> Result<(), PackageError> {
-    let job = work.site.compile(std::slice::from_ref(&packages.to_path_buf()));
+fn compile_tree(site: &Site<'_>, directories: &[PathBuf], workshop: &dyn Workshop) -> Result<(), PackageError> {
+    let job = site.compile(directories);
     let done = workshop.run(&job)?;
     if done.timed_out {
         return Err(PackageError::TimedOut { job: job.name, seconds: job.timeout.as_secs() });

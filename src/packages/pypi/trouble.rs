@@ -99,7 +99,16 @@ pub(super) fn error(done: &Done, about: &About<'_>) -> PackageError {
     if let Some(error) = built(text, flat, about, done) {
         return error;
     }
-    unsolved(flat, about).unwrap_or_else(failed)
+    match unsolved(flat, about) {
+        // pip passes over an index that it does not reach without a word.
+        Some(PackageError::NoPackage { .. }) if !done.refused.is_empty() => PackageError::Unreachable {
+            registry: about.registry.into(),
+            detail: reason(text),
+            refused: done.refused.clone(),
+        },
+        Some(error) => error,
+        None => failed(),
+    }
 }
 
 /// A source archive that was built, or that had to be.
@@ -133,9 +142,7 @@ fn unsolved(flat: &str, about: &About<'_>) -> Option<PackageError> {
         if let Some(at) = flat.find(words) {
             let detail = sentence(flat.get(at..).unwrap_or_default());
             let detail = detail.split(", we can conclude").next().unwrap_or_default();
-            let detail =
-                format!("{detail}; another Python is chosen with `--python VERSION`, as in `uvx --python 3.13`");
-            return Some(PackageError::Unfit { name: about.name.into(), detail });
+            return Some(PackageError::Unfit { name: about.name.into(), detail: detail.into() });
         }
     }
     for words in [
@@ -236,7 +243,7 @@ fn reason(text: &str) -> String {
             || line.starts_with("cause:")
             || line.starts_with("error:")
     };
-    let line = lines().filter(telling).last().or_else(|| lines().last()).unwrap_or("it says nothing");
+    let line = lines().rfind(telling).or_else(|| lines().next_back()).unwrap_or("it says nothing");
     let line = line.strip_prefix("cause:").or_else(|| line.strip_prefix("hint:")).unwrap_or(line).trim();
     cleaned(line)
 }
@@ -266,11 +273,15 @@ mod tests {
     use super::*;
 
     fn told(stderr: &str) -> PackageError {
+        refused(stderr, &[])
+    }
+
+    fn refused(stderr: &str, hosts: &[&str]) -> PackageError {
         let done = Done {
             status: 1,
             stdout: Vec::new(),
             stderr: stderr.into(),
-            refused: vec!["cdn.example:443".into()],
+            refused: hosts.iter().map(|host| (*host).to_owned()).collect(),
             out_of_memory: false,
             timed_out: false,
         };
@@ -320,7 +331,7 @@ mod tests {
              cause: Connection refused (os error 111)\n",
         );
         assert!(
-            matches!(error, PackageError::Unreachable { ref detail, ref refused, .. } if detail.contains("refused") && refused.len() == 1),
+            matches!(error, PackageError::Unreachable { ref detail, ref refused, .. } if detail.contains("refused") && refused.is_empty()),
             "{error}"
         );
         let error = told(
@@ -373,6 +384,14 @@ mod tests {
             "WARNING: 401 Error, Credentials not correct for http://h/simple/attrs/\nERROR: Could not find a version that satisfies x",
         );
         assert!(matches!(error, PackageError::Denied { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_host_that_the_jail_refused_is_why_nothing_was_found() {
+        let text = "ERROR: Could not find a version that satisfies the requirement attrs (from versions: none)";
+        let error = refused(text, &["cdn.example:443"]);
+        assert!(matches!(error, PackageError::Unreachable { ref refused, .. } if refused.len() == 1), "{error}");
+        assert!(matches!(told(text), PackageError::NoPackage { .. }));
     }
 
     #[test]
