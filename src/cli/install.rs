@@ -55,10 +55,14 @@ pub(super) fn install(
     let yard = Yard::new(loc);
     let mut stage = store.stage()?;
     let (installed, own) = match request {
-        Request::Npm(npm) => (npm::install(npm, &options, &mut stage, &yard)?, npm.args.clone()),
-        Request::Pypi(pypi) => (pypi::install(pypi, &options, &mut stage, &yard)?, pypi.args.clone()),
+        Request::Npm(npm) => {
+            (npm::install(npm, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?, npm.args.clone())
+        }
+        Request::Pypi(pypi) => {
+            (pypi::install(pypi, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?, pypi.args.clone())
+        }
         Request::Local(local) => {
-            let snapshot = local::snapshot(local, &options, &mut stage, &yard)?;
+            let snapshot = local::snapshot(local, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?;
             (snapshot.installed, snapshot.args)
         }
     };

@@ -254,7 +254,90 @@ impl Diagnose for PackageError {
             | PackageError::NoTool { hint, .. }
             | PackageError::Local { hint, .. } => Some(hint.clone()),
             PackageError::Jail(error) => error.hint(),
-            _ => None,
+            other => Some(next(other)),
         }
     }
+}
+
+/// What to type next, where the error does not bring its own hint.
+fn next(error: &PackageError) -> String {
+    match error {
+        PackageError::NoPackage { .. } => {
+            "check the spelling in the server's own documentation, and `mcpjail add NAME -- …` again; a private \
+             registry is named in the configuration of npm, uv or pip"
+                .into()
+        }
+        PackageError::NoVersion { .. } => "leave the version out for the latest one: `mcpjail add NAME -- …`".into(),
+        PackageError::Integrity { .. } => {
+            "nothing was kept; if it happens again, the registry or a proxy before it serves something else than was \
+             published: tell its operator before another `mcpjail add`"
+                .into()
+        }
+        PackageError::Unpinned { .. } => {
+            "fetch and look at it yourself, install it as usual, and add what lies there: `mcpjail add NAME -- PROGRAM`"
+                .into()
+        }
+        PackageError::SeveralEntries { programs, .. } | PackageError::NoSuchEntry { programs, .. } => {
+            let program = programs.first().map_or("PROGRAM", String::as_str);
+            format!(
+                "name one of its programs ({}): `mcpjail add NAME -- npx -p PACKAGE {program}` or `mcpjail add NAME -- \
+                 uvx --from PACKAGE {program}`",
+                if programs.is_empty() { "it has none".into() } else { list(programs) }
+            )
+        }
+        PackageError::Unreachable { refused, .. } | PackageError::Failed { refused, .. } if !refused.is_empty() => {
+            of_refused(refused)
+        }
+        PackageError::Unreachable { .. } => {
+            "check the network and the registry in the configuration of npm, uv or pip; what was fetched once is \
+             installed again by `mcpjail add --offline NAME -- …`"
+                .into()
+        }
+        PackageError::Denied { .. } => {
+            "log in as for any install (`npm login`, `~/.npmrc`, `~/.netrc`), and `mcpjail add NAME -- …` again".into()
+        }
+        PackageError::Offline { .. } => "let it be fetched: the same `mcpjail add` without `--offline`".into(),
+        PackageError::Unfit { .. } => {
+            "ask for another version, or for another Python by `mcpjail add NAME -- uvx --python 3.12 PACKAGE`".into()
+        }
+        PackageError::ScriptFailed { refused, .. } if !refused.is_empty() => of_refused(refused),
+        PackageError::ScriptFailed { package, .. } => {
+            format!(
+                "if it builds from source it needs a compiler (on Debian and Ubuntu `sudo apt install build-essential \
+                 python3`); without it: the same `mcpjail add` without `--allow-scripts {package}`"
+            )
+        }
+        PackageError::NoSuchScript { known, .. } if known.is_empty() => {
+            "nothing of it has an install script: the same `mcpjail add` without `--allow-scripts`".into()
+        }
+        PackageError::NoSuchScript { known, .. } => {
+            let first = known.first().map_or("PACKAGE", String::as_str);
+            format!("those that have one: {}; `mcpjail add --allow-scripts {first} NAME -- …`", list(known))
+        }
+        PackageError::DiskFull { .. } => "make room: `mcpjail store gc` removes what no server runs".into(),
+        PackageError::Failed { job, .. } => {
+            format!(
+                "see what `{job}` says in an empty directory outside of mcpjail, then `mcpjail add NAME -- …` again"
+            )
+        }
+        PackageError::TimedOut { .. } => "try again, it goes on with what was fetched: `mcpjail add NAME -- …`".into(),
+        PackageError::Malformed { .. } => {
+            "ask for another version: `mcpjail add NAME -- npm:PACKAGE@VERSION` or `pypi:PACKAGE==VERSION`".into()
+        }
+        PackageError::Io { .. } => "see to the file, then `mcpjail add NAME -- …` again".into(),
+        PackageError::Line { hint, .. }
+        | PackageError::NoEntry { hint, .. }
+        | PackageError::NoTool { hint, .. }
+        | PackageError::Local { hint, .. } => hint.clone(),
+        PackageError::Jail(error) => error.hint().unwrap_or_default(),
+    }
+}
+
+/// Hosts that the install jail refused, as the option that would let it reach the first.
+fn of_refused(refused: &[String]) -> String {
+    let first = refused.first().and_then(|line| line.split_whitespace().next()).unwrap_or("HOST:PORT");
+    format!(
+        "the install jail refused {}; if you trust that: `mcpjail add --install-net {first} NAME -- …`",
+        list(refused)
+    )
 }

@@ -1,8 +1,10 @@
 //! Locks by flock(2): they end with the process that has them, however it ends.
 
 use super::StoreError;
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::sys::flock::{Flock, flock};
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,13 +27,17 @@ impl Lock {
 
     /// Makes an exclusive lock a shared one. Not in one step: somebody may be quicker.
     pub(super) fn lower(&self) -> io::Result<()> {
-        self.0.lock_shared()
+        // Nobody else has it, and who tries to does so for a moment only.
+        while !flock(self.0.as_fd(), Flock::Shared)? {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ends_with_the_descriptor_anyway = self.0.unlock();
+        let _ends_with_the_descriptor_anyway = flock(self.0.as_fd(), Flock::Unlock);
     }
 }
 
@@ -74,15 +80,13 @@ pub(super) fn wait(path: &Path, how: How, name: &str) -> Result<Lock, StoreError
 
 /// Takes the lock of an open file or directory, without waiting: whether it got it.
 pub(super) fn attempt_open(file: &File, how: How) -> io::Result<bool> {
-    let taken = match how {
-        How::Shared => file.try_lock_shared(),
-        How::Exclusive => file.try_lock(),
-    };
-    match taken {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    flock(
+        file.as_fd(),
+        match how {
+            How::Shared => Flock::Shared,
+            How::Exclusive => Flock::Exclusive,
+        },
+    )
 }
 
 /// Whether an open file is still what stands at `path`.

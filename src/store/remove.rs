@@ -88,7 +88,7 @@ mod tests {
         fs::write(path.join("a/b/file"), "x").unwrap();
         symlink(&precious, path.join("a/link")).unwrap();
         symlink("link", path.join("a/b/loop")).unwrap();
-        fs::set_permissions(path.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path.join("a/b"), fs::Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o555)).unwrap();
         // 3000 directories, each with a long name: 600,000 bytes of path
         let name = CString::new("d".repeat(200)).unwrap();

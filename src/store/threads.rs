@@ -23,7 +23,7 @@ pub(super) fn share<T: Send>(count: usize, chunk: usize, work: &(dyn Fn(Range<us
     }
     thread::scope(|scope| {
         // Without a second thread it takes longer, and that is all.
-        let other = thread::Builder::new().name("store".into()).spawn_scoped(scope, &turns).ok();
+        let other = thread::Builder::new().name("store".into()).spawn_scoped(scope, turns).ok();
         let mut done = turns();
         match other.map(thread::ScopedJoinHandle::join) {
             Some(Ok(more)) => done.extend(more),

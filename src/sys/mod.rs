@@ -19,6 +19,7 @@ pub mod entry;
 pub mod epoll;
 pub mod fd;
 pub mod filter;
+pub mod flock;
 pub mod landlock;
 #[cfg(target_arch = "x86_64")]
 pub mod lane;

@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 /// Longest summary that is printed, characters.
 const SUMMARY: usize = 120;
+/// How many of an auditor's last lines are told where it failed.
+const LINES: usize = 10;
 
 /// Why nothing was audited.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +98,7 @@ fn ask(
     yard.step(&format!("asking {}", job.name));
     let done = yard.run(job)?;
     let report = serde_json::from_slice(&done.stdout).unwrap_or_default();
-    let found = judge(&done, read(&report)).ok_or_else(|| failed(job, &done))?;
+    let found = judge(&done, read(&report)).ok_or_else(|| failed(yard, job, &done))?;
     for package in report::skipped(&report) {
         note(&format!("not audited: {package}"));
     }
@@ -114,8 +116,8 @@ fn judge(done: &Done, found: Option<BTreeSet<Finding>>) -> Option<BTreeSet<Findi
     }
 }
 
-fn failed(job: &Job, done: &Done) -> Failed {
-    let Done { status, stderr, refused, timed_out, .. } = done;
+fn failed(yard: &Yard, job: &Job, done: &Done) -> Failed {
+    let Done { status, stdout, stderr, refused, timed_out, .. } = done;
     if *timed_out {
         return PackageError::TimedOut { job: job.name.clone(), seconds: job.timeout.as_secs() }.into();
     }
@@ -124,8 +126,12 @@ fn failed(job: &Job, done: &Done) -> Failed {
         return AuditError::NoAuditor.into();
     }
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
-    let said = lines.iter().skip(lines.len().saturating_sub(10)).map(|line| (*line).to_owned()).collect();
-    PackageError::Failed { job: job.name.clone(), status: *status, said, refused: refused.clone() }.into()
+    // npm tells in its report why there is none
+    let report: serde_json::Value = serde_json::from_slice(stdout).unwrap_or_default();
+    let message = report.get("message").and_then(serde_json::Value::as_str);
+    let last = lines.iter().skip(lines.len().saturating_sub(LINES)).copied();
+    let said: Vec<String> = last.chain(message).map(str::to_owned).collect();
+    yard.failed(PackageError::Failed { job: job.name.clone(), status: *status, said, refused: refused.clone() })
 }
 
 fn told(installed: &Installed, by: &str, found: &BTreeSet<Finding>) -> String {

@@ -9,7 +9,7 @@ mod heard;
 mod places;
 
 use super::launch::{WIDE, is_unavailable, jail};
-use super::output::IoFailed;
+use super::output::{Failed, IoFailed};
 use super::prepare::members;
 use super::progress::Progress;
 use super::walk::alone;
@@ -109,6 +109,21 @@ impl Yard {
     /// The last step is done.
     pub(super) fn done(&self) {
         self.progress.borrow_mut().done();
+    }
+
+    /// An error on its way to the person: what the installer said, and what it was refused, is told first.
+    pub(super) fn failed(&self, error: PackageError) -> Failed {
+        let none: &[String] = &[];
+        let (said, refused) = match &error {
+            PackageError::Failed { said, refused, .. } | PackageError::ScriptFailed { said, refused, .. } => {
+                (said.as_slice(), refused.as_slice())
+            }
+            PackageError::Unreachable { refused, .. } => (none, refused.as_slice()),
+            _ => (none, none),
+        };
+        said.iter().for_each(|line| self.note(&format!("the installer: {line}")));
+        refused.iter().for_each(|line| self.note(&format!("the install jail: {line}")));
+        error.into()
     }
 
     fn plan(&self, job: &Job) -> Result<Plan, PackageError> {

@@ -40,26 +40,26 @@ fn variables(words: &[String]) -> Refusal {
 
 /// `env` without changes; with them, the profile is the place.
 fn env(words: &[String]) -> Read<Vec<String>> {
-    let mut rest = words;
-    loop {
-        match rest {
-            [word, tail @ ..] if word == "--" => {
-                rest = tail;
-                break;
-            }
-            // `env -S 'npx -y x'`, as in a script's first line.
-            [option, text, tail @ ..] if option == "-S" || option == "--split-string" => {
-                let words = simple(text).ok_or_else(|| complicated("`env -S`"))?;
-                let words: Vec<String> = words.into_iter().chain(tail.iter().cloned()).collect();
-                return env(&words);
-            }
-            [word, ..] if word.starts_with('-') => {
-                let hint = "leave `env` out; the jail starts from an empty environment: `mcpjail add NAME -- PROGRAM ARGUMENTS`";
-                return Err(Refusal::new(format!("`env` is told `{word}`"), hint));
-            }
-            _ => break,
+    let rest = match words {
+        [word, tail @ ..] if word == "--" => tail,
+        // `env -S 'npx -y x'`, as in a script's first line.
+        [option, text, tail @ ..] if option == "-S" => {
+            let words = simple(text).ok_or_else(|| complicated("`env -S`"))?;
+            let words: Vec<String> = words.into_iter().chain(tail.iter().cloned()).collect();
+            // Once is usual; strings in strings without end are nobody's configuration.
+            return if words.first().is_some_and(|word| word.starts_with("-S")) {
+                Err(complicated("`env -S`"))
+            } else {
+                env(&words)
+            };
         }
-    }
+        [word, ..] if word.starts_with('-') => {
+            let hint =
+                "leave `env` out; the jail starts from an empty environment: `mcpjail add NAME -- PROGRAM ARGUMENTS`";
+            return Err(Refusal::new(format!("`env` is told `{word}`"), hint));
+        }
+        words => words,
+    };
     if rest.first().is_some_and(|word| is_assignment(word)) {
         return Err(variables(rest));
     }

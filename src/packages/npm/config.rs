@@ -57,7 +57,7 @@ pub(super) struct Given {
     /// Configuration files and what they name. All exist.
     pub(super) grants: Vec<(PathBuf, Access)>,
     /// Settings of the files and variables that name hosts: `registry`, `@scope:registry`, proxies.
-    settings: BTreeMap<String, String>,
+    pub(super) settings: BTreeMap<String, String>,
 }
 
 /// What npm says of its configuration.
@@ -239,6 +239,14 @@ fn configuration_files(context: &Context, more: &[PathBuf]) -> Vec<(Option<&'sta
     }
     files.extend(more.iter().map(|path| (None, path.clone())));
     files
+}
+
+/// Where the configuration file of the machine mostly is: npm itself only tells once it runs.
+pub(super) fn likely_global(context: &Context) -> Vec<PathBuf> {
+    let node = std::env::split_paths(&context.path).map(|directory| context.cwd.join(directory).join("node"));
+    let node = node.filter_map(|path| path.canonicalize().ok()).next();
+    let of_node = node.and_then(|path| Some(path.parent()?.parent()?.join("etc/npmrc")));
+    of_node.into_iter().chain([PathBuf::from("/etc/npmrc")]).filter(|path| path.is_file()).collect()
 }
 
 /// Whether a variable is a setting of npm that a job may have.

@@ -88,7 +88,7 @@ impl Bench<'_> {
         nodedir: Option<&PathBuf>,
         network: &[Written],
     ) -> Job {
-        let Place { root, script, .. } = self.place;
+        let Place { root, home, script, .. } = self.place;
         let setting = |word: &&str| !["--ignore-scripts=true", "--bin-links=true"].contains(word);
         let mut argv: Vec<OsString> = vec!["npm".into(), "rebuild".into()];
         argv.extend(SETTINGS.iter().copied().filter(setting).map(OsString::from));
@@ -102,9 +102,11 @@ impl Bench<'_> {
             ("HOME".into(), script.into()),
             ("TMPDIR".into(), script.join("tmp").into()),
             ("npm_config_cache".into(), script.join("cache").into()),
-            ("npm_config_userconfig".into(), "/dev/null".into()),
-            // npm refuses to load the same file twice
-            ("npm_config_globalconfig".into(), script.join("npmrc").into()),
+            // node-gyp is a Python program in a directory that this job may not change.
+            ("PYTHONDONTWRITEBYTECODE".into(), "1".into()),
+            // Neither is there: the job has no part in that directory. Two, since npm refuses one file for both.
+            ("npm_config_userconfig".into(), home.join("no-userconfig").into()),
+            ("npm_config_globalconfig".into(), home.join("no-globalconfig").into()),
         ];
         let mut grants = vec![(root.clone(), Access::Exec), (script.clone(), Access::WriteAndExec)];
         grants.extend(directories.iter().map(|directory| (root.join(directory), Access::WriteAndExec)));

@@ -168,7 +168,8 @@ fn find_npm(context: &Context, what: &str) -> Result<(), PackageError> {
 
 const INSTALL_NPM: &str = "install Node.js with npm (https://nodejs.org; on Debian and Ubuntu `sudo apt install npm`)";
 
-/// Asks npm for its configuration; once more where the global file is one that npm could not read the first time.
+/// Asks npm for its configuration; once more where the global file is not where it mostly is, so that npm could not read
+/// it the first time.
 fn configuration(place: &Place, context: &Context, workshop: &dyn Workshop) -> Result<(Config, Given), PackageError> {
     let read = |given: &Given| -> Result<Config, PackageError> {
         let bench = Bench { place, given, path: &context.path, offline: false };
@@ -178,7 +179,7 @@ fn configuration(place: &Place, context: &Context, workshop: &dyn Workshop) -> R
         old_npm(&done.stdout)?;
         Config::read(&done.stdout, given)
     };
-    let given = Given::of(context, &[]);
+    let given = Given::of(context, &config::likely_global(context));
     let config = read(&given)?;
     match &config.globalconfig {
         Some(path)
@@ -261,6 +262,7 @@ fn run_scripts(
     // Later versions of npm want it said here, too.
     write(&path, &project(&lock.direct, &[&allowed.name]))?;
     for known_as in &allowed.known_as {
+        bench.place.clear_script()?;
         let before = scripts::stamps(root, &allowed.directories)?;
         let job = bench.scripts(known_as, &allowed.directories, config.nodedir.as_ref(), options.network);
         let done = workshop.run(&job)?;

@@ -34,9 +34,22 @@ impl Place {
             script: scratch.join("script"),
         };
         let Place { root, home, temporary, cache, script } = &place;
-        for path in [root, home, temporary, cache, &script.join("tmp"), &script.join("cache")] {
+        for path in [root, home, temporary, cache, script] {
             fs::create_dir_all(path).map_err(|source| PackageError::io("make", path, source))?;
         }
         Ok(place)
+    }
+
+    /// Makes the directory of the install scripts anew, so that the scripts of one package find nothing of another's.
+    ///
+    /// # Errors
+    /// The disk.
+    pub(super) fn clear_script(&self) -> Result<(), PackageError> {
+        let Place { script, .. } = self;
+        fs::remove_dir_all(script).map_err(|source| PackageError::io("clear", script, source))?;
+        for path in [script.join("tmp"), script.join("cache")] {
+            fs::create_dir_all(&path).map_err(|source| PackageError::io("make", path, source))?;
+        }
+        Ok(())
     }
 }

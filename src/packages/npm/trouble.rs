@@ -114,10 +114,12 @@ impl Said {
         let mut said =
             Said { code: String::new(), lines: Vec::new(), package: None, version: None, registry: None, git: None };
         for line in stderr.lines() {
-            if let Some(at) = line.find("while extracting ").or_else(|| line.find("tarball data for ")) {
-                // Warnings name the archive that the error does not.
-                let spec = line.get(at..).and_then(|rest| rest.split_ascii_whitespace().nth(2)).unwrap_or_default();
-                said.names(spec.split("@http").next().unwrap_or(spec).split("@file:").next().unwrap_or_default());
+            // Warnings name the archive that the error does not.
+            for before in ["while extracting ", "tarball data for "] {
+                if let Some((_, rest)) = line.split_once(before) {
+                    let spec = rest.split_ascii_whitespace().next().unwrap_or_default();
+                    said.names(spec.split("@http").next().unwrap_or(spec));
+                }
             }
             let Some(text) = strip(line, &["npm error", "npm ERR!"]) else { continue };
             let text = text.trim();
@@ -150,7 +152,9 @@ impl Said {
                     self.package = of_url(url);
                 }
             }
-            if self.git.is_none() && (url.starts_with("git") || url.starts_with("ssh:")) {
+            if self.git.as_deref().is_none_or(|known| known == "git")
+                && (url.starts_with("git") || url.starts_with("ssh:"))
+            {
                 self.git = Some(printable(&package_lock::without_secrets(url)));
             }
         }

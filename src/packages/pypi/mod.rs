@@ -92,7 +92,7 @@ fn fill(
         offline: options.offline,
     };
     write(&site.asked(), &format!("{}\n", asked.join("\n")))?;
-    let work = Work { tool: &tool, site, asked: (&main.name, &main.version), scripts: options.scripts, workshop };
+    let work = Work { tool: &tool, site, asked: &main.name, scripts: options.scripts, workshop };
     let (lock, built) = match options.lock {
         None => work.resolve()?,
         Some(bytes) => (Lock::read(&String::from_utf8_lossy(bytes))?, Vec::new()),

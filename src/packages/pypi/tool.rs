@@ -63,8 +63,8 @@ pub(super) struct Work<'a> {
     pub(super) tool: &'a Tool,
     /// Where.
     pub(super) site: Site<'a>,
-    /// The server's package and what was asked of it, for errors.
-    pub(super) asked: (&'a str, &'a str),
+    /// The server's package, for errors.
+    pub(super) asked: &'a str,
     /// Packages whose source archives may be built.
     pub(super) scripts: &'a [String],
     /// Runs the jobs.
@@ -153,11 +153,9 @@ impl Work<'_> {
         if done.status == 0 && !done.timed_out {
             return Ok(done);
         }
-        let (name, version) = self.asked;
         let about = About {
             job: &job.name,
-            name,
-            version,
+            name: self.asked,
             registry: &self.site.indexes.name,
             seconds: job.timeout.as_secs(),
             scripts: self.scripts,

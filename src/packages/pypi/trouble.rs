@@ -10,8 +10,6 @@ pub(super) struct About<'a> {
     pub(super) job: &'a str,
     /// The server's package.
     pub(super) name: &'a str,
-    /// What was asked of its version.
-    pub(super) version: &'a str,
     /// The index, for people.
     pub(super) registry: &'a str,
     /// Seconds that the job had.
@@ -133,8 +131,11 @@ fn unsolved(flat: &str, about: &About<'_>) -> Option<PackageError> {
         "require a different python version",
     ] {
         if let Some(at) = flat.find(words) {
-            let detail = flat.get(at..).unwrap_or_default();
-            return Some(PackageError::Unfit { name: about.name.into(), detail: sentence(detail) });
+            let detail = sentence(flat.get(at..).unwrap_or_default());
+            let detail = detail.split(", we can conclude").next().unwrap_or_default();
+            let detail =
+                format!("{detail}; another Python is chosen with `--python VERSION`, as in `uvx --python 3.13`");
+            return Some(PackageError::Unfit { name: about.name.into(), detail });
         }
     }
     for words in [
@@ -274,14 +275,7 @@ mod tests {
             timed_out: false,
         };
         let scripts = ["docopt".to_owned()];
-        let about = About {
-            job: "uv pip compile",
-            name: "server",
-            version: "==1",
-            registry: "PyPI",
-            seconds: 60,
-            scripts: &scripts,
-        };
+        let about = About { job: "uv pip compile", name: "server", registry: "PyPI", seconds: 60, scripts: &scripts };
         error(&done, &about)
     }
 

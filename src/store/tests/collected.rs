@@ -1,1 +1,115 @@
-//! .
+//! What garbage collection takes, and what it leaves.
+
+use super::*;
+
+fn all(_: &str) -> bool {
+    true
+}
+
+fn objects(world: &World) -> usize {
+    world.inventory().iter().filter(|path| path.starts_with("store/objects/")).count()
+}
+
+#[test]
+fn nothing_was_ever_added() {
+    let world = World::new();
+    assert_eq!(world.store.collect(&all, false).unwrap(), Freed::default());
+    assert!(world.store.trees().unwrap().is_empty() && world.store.names().is_empty());
+    assert_eq!(world.store.installed("none").unwrap(), None);
+    assert_eq!(world.dir.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn what_no_record_names_goes() {
+    let world = World::new();
+    let [now, before, dead] = ["now", "before", "dead"].map(|name| world.keep(name).tree);
+    write_record(&world.store, &record("server", now, Some(before)), "server");
+    let had = objects(&world);
+    let planned = world.store.collect(&all, true).unwrap();
+    assert_eq!((planned.trees, planned.busy, planned.stages, planned.files), (1, 0, 0, 6));
+    assert_eq!(objects(&world), had);
+    assert!(world.store.verify(&dead, Depth::Deep).is_ok());
+    let freed = world.store.collect(&all, false).unwrap();
+    assert_eq!(freed, planned);
+    assert!(matches!(world.store.verify(&dead, Depth::Quick), Err(StoreError::Missing { .. })));
+    // Its own package.json, lock and installed.json; its manifest, its index and its link were no objects.
+    assert_eq!(objects(&world), had - 3);
+    for tree in [now, before] {
+        // Shared files have lost a name, and the index knows.
+        assert_eq!(world.store.verify(&tree, Depth::Quick).unwrap().hashed, 0);
+        assert_eq!(world.store.verify(&tree, Depth::Deep).unwrap().hashed, 6);
+    }
+    assert_eq!(world.store.collect(&all, false).unwrap(), Freed::default());
+    // The server is removed: everything goes.
+    let planned = world.store.collect(&|_| false, true).unwrap();
+    assert_eq!(world.store.names(), ["server"]);
+    assert_eq!(world.store.collect(&|_| false, false).unwrap(), planned);
+    assert_eq!(planned.trees, 2);
+    assert_eq!(world.inventory(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_in_use_stays() {
+    let world = World::new();
+    let kept = world.keep("one");
+    assert_eq!(world.store.collect(&all, false).unwrap(), Freed { busy: 1, ..Freed::default() });
+    let running = world.store.verify(&kept.tree, Depth::Quick).unwrap();
+    let another = kept.clone();
+    drop(kept);
+    assert_eq!(world.store.collect(&all, false).unwrap().busy, 1, "a clone holds it too");
+    let tree = another.tree;
+    drop(another);
+    assert_eq!(world.store.collect(&all, false).unwrap().busy, 1, "a server runs from it");
+    drop(running);
+    assert_eq!(world.store.collect(&all, false).unwrap().trees, 1);
+    assert!(matches!(world.store.verify(&tree, Depth::Quick), Err(StoreError::Missing { .. })));
+    // A stage that somebody fills is not garbage either.
+    let stage = world.stage("two");
+    assert_eq!(world.store.collect(&all, false).unwrap(), Freed::default());
+    assert!(world.store.keep(stage, &installed("two")).is_ok());
+    // A record of a name that is being changed just now stays, whether or not it is a server already.
+    let tree = world.keep("three").tree;
+    write_record(&world.store, &record("three", tree, None), "three");
+    let claim = world.store.claim("three").unwrap();
+    let _freed = world.store.collect(&|_| false, false).unwrap();
+    assert!(world.store.verify(&tree, Depth::Quick).is_ok());
+    assert!(world.store.installed("three").unwrap().is_some());
+    drop(claim);
+    assert_eq!(world.store.collect(&|_| false, false).unwrap().trees, 1);
+}
+
+/// Nobody knows which tree a record names that cannot be read.
+#[test]
+fn a_broken_record_stops_it() {
+    let world = World::new();
+    let tree = world.keep("one").tree;
+    write_record(&world.store, &record("one", tree, None), "one");
+    fs::write(world.store.record_path("one"), "{\"version\": 1,\n oops").unwrap();
+    let error = world.store.collect(&all, false).unwrap_err();
+    assert!(matches!(&error, StoreError::BadRecord { reason, .. } if reason.contains("line 2 column")), "{error}");
+    assert!(world.store.verify(&tree, Depth::Quick).is_ok());
+}
+
+/// Whatever lies among the stages is swept, whatever its modes.
+#[test]
+fn stages_of_the_dead_are_swept() {
+    let world = World::new();
+    let stage = world.stage("one");
+    let path = stage.path().to_path_buf();
+    fs::set_permissions(path.join("root/node_modules"), Permissions::from_mode(0o111)).unwrap();
+    // As if the process had been killed: nothing is removed, the lock ends.
+    let _lock_ends = stage.became_tree();
+    drop(_lock_ends);
+    fs::write(world.store.stages().join("index-1-2-3"), "half").unwrap();
+    let planned = world.store.collect(&all, true).unwrap();
+    assert_eq!((planned.stages, planned.files), (2, 8));
+    assert!(path.exists());
+    assert_eq!(world.store.collect(&all, false).unwrap(), planned);
+    assert!(!path.exists());
+    // The next stage does the same.
+    let stage = world.stage("two");
+    let path = stage.path().to_path_buf();
+    drop(stage.became_tree());
+    let _next = world.store.stage().unwrap();
+    assert!(!path.exists());
+}

@@ -171,7 +171,8 @@ fn what_is_no_file_is_refused() {
     let run = |program: &str, arguments: &[&OsStr]| {
         assert!(Command::new(program).args(arguments).status().unwrap().success())
     };
-    let make: [(&str, &dyn Fn(&Path)); 6] = [
+    type Make<'a> = (&'a str, &'a dyn Fn(&Path));
+    let make: [Make<'_>; 6] = [
         ("a FIFO", &|path| run("mkfifo", &[path.as_os_str()])),
         ("a socket", &|path| drop(UnixListener::bind(path).unwrap())),
         ("set-user-id", &|path| {
@@ -267,8 +268,8 @@ fn files_that_others_hold_become_copies() {
     let locked = stage.root().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::write(locked.join("file"), "x").unwrap();
-    fs::set_permissions(locked.join("file"), Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(&locked, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(locked.join("file"), Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(&locked, Permissions::from_mode(0o0)).unwrap();
     let kept = world.store.keep(stage, &installed("one")).unwrap();
     let metadata = outside.metadata().unwrap();
     assert_eq!(metadata.nlink(), 1);
