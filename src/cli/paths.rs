@@ -1,8 +1,7 @@
 //! Paths among a new server's arguments: what it is told of, it is mostly meant to have.
 
 use super::ask::{Said, ask};
-use super::output::Failed;
-use super::output::IoFailed;
+use super::output::{Failed, IoFailed, visible};
 use crate::config::{Access, Protected};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -12,8 +11,26 @@ use std::path::{Path, PathBuf};
 pub(super) struct Told {
     /// As it stands among the arguments, without `--option=` in front.
     pub(super) written: String,
-    /// Whether it is a directory.
-    pub(super) directory: bool,
+    pub(super) what: What,
+}
+
+/// What lies there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    File,
+    Directory,
+    /// Nothing yet, in a directory that exists: a database that the server will make.
+    Missing,
+}
+
+impl Told {
+    /// What would be granted: the path itself, or the directory in which it is to be made.
+    fn place(&self) -> &str {
+        match self.what {
+            What::File | What::Directory => &self.written,
+            What::Missing => self.written.rsplit_once('/').map_or("/", |(parent, _)| parent),
+        }
+    }
 }
 
 /// What becomes of the paths that a server is told of.
@@ -25,7 +42,7 @@ pub(super) struct Chosen {
     pub(super) left: Vec<String>,
 }
 
-/// Existing absolute paths among words, each once, in their order: whole words and what stands behind a `=`. What is
+/// Absolute paths among words that exist or could be made, each once, in their order: whole words and what stands behind a `=`. What is
 /// granted already, or lies in it, is left out.
 pub(super) fn told<'a>(words: impl Iterator<Item = &'a str>, granted: &[PathBuf]) -> Vec<Told> {
     let mut found: Vec<Told> = Vec::new();
@@ -37,7 +54,14 @@ pub(super) fn told<'a>(words: impl Iterator<Item = &'a str>, granted: &[PathBuf]
                 _ => continue,
             },
         };
-        let Ok(real) = Path::new(path).canonicalize() else { continue };
+        let (real, what) = match Path::new(path).canonicalize() {
+            Ok(real) if real.is_dir() => (real, What::Directory),
+            Ok(real) => (real, What::File),
+            Err(_) => match Path::new(path).parent().map(Path::canonicalize) {
+                Some(Ok(parent)) if parent != Path::new("/") && parent.is_dir() => (parent, What::Missing),
+                _ => continue,
+            },
+        };
         let known = found.iter().any(|told| told.written == path);
         // what the jail makes itself, and system directories that every jail shows
         let shown = ["/dev", "/proc", "/sys", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64"];
@@ -45,20 +69,22 @@ pub(super) fn told<'a>(words: impl Iterator<Item = &'a str>, granted: &[PathBuf]
         if known || shown || granted.iter().any(|grant| real.starts_with(grant)) {
             continue;
         }
-        found.push(Told { written: path.to_owned(), directory: real.is_dir() });
+        found.push(Told { written: path.to_owned(), what });
     }
     found
 }
 
-/// What a person who looks at nothing gets: directories to work in, files to read; nothing that is protected.
+/// What a person who looks at nothing gets: directories to work in, files to read; nothing that is protected or not there.
 pub(super) fn by_default(told: Vec<Told>, protected: &Protected) -> Chosen {
     let mut chosen = Chosen::default();
-    for Told { written, directory } in told {
-        let path = Path::new(&written).canonicalize().unwrap_or_else(|_| PathBuf::from(&written));
-        match directory {
-            _ if protected.hit(&path, Access::Read).is_some() => chosen.left.push(written),
-            true if protected.hit(&path, Access::Write).is_none() => chosen.write.push(written),
-            true | false => chosen.read.push(written),
+    for told in told {
+        let place = real(told.place());
+        match told.what {
+            _ if protected.hit(&place, Access::Read).is_some() => chosen.left.push(told.written),
+            What::Directory if protected.hit(&place, Access::Write).is_none() => chosen.write.push(told.written),
+            What::Directory | What::File => chosen.read.push(told.written),
+            // a whole directory for one file is more than anybody said
+            What::Missing => chosen.left.push(told.place().to_owned()),
         }
     }
     chosen
@@ -73,24 +99,39 @@ pub(super) fn by_asking(
 ) -> Result<Option<Chosen>, Failed> {
     let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
     let mut chosen = Chosen::default();
-    for Told { written, directory } in told {
-        let path = Path::new(&written).canonicalize().unwrap_or_else(|_| PathBuf::from(&written));
-        if let Some(hit) = protected.hit(&path, Access::Read) {
-            let line = format!("the server is told of `{written}`, which stays out of its reach: {}\n", hit.reason);
+    for told in told {
+        let place = told.place().to_owned();
+        if let Some(hit) = protected.hit(&real(&place), Access::Read) {
+            let reason = hit.reason;
+            let line =
+                format!("the server is told of `{}`, which stays out of its reach: {reason}\n", visible(&told.written));
             output.write_all(line.as_bytes()).map_err(talk)?;
-            chosen.left.push(written);
+            chosen.left.push(told.written);
             continue;
         }
-        let what = if directory { "directory" } else { "file" };
-        let question = format!("the server is told of the {what} `{written}`: what may it do there?");
+        let written = visible(&told.written);
+        let question = match told.what {
+            What::File => format!("the server is told of the file `{written}`: what may it do with it?"),
+            What::Directory => format!("the server is told of the directory `{written}`: what may it do there?"),
+            What::Missing => {
+                format!(
+                    "the server is told of `{written}`, which is not there: what may it do in `{}`?",
+                    visible(&place)
+                )
+            }
+        };
         match ask(&question, &[Said::Read, Said::Write, Said::Nothing, Said::Quit], input, output).map_err(talk)? {
-            Said::Read => chosen.read.push(written),
-            Said::Write => chosen.write.push(written),
+            Said::Read => chosen.read.push(place),
+            Said::Write => chosen.write.push(place),
             Said::Quit => return Ok(None),
-            _ => chosen.left.push(written),
+            _ => chosen.left.push(place),
         }
     }
     Ok(Some(chosen))
+}
+
+fn real(path: &str) -> PathBuf {
+    Path::new(path).canonicalize().unwrap_or_else(|_| PathBuf::from(path))
 }
 
 #[cfg(test)]
@@ -108,7 +149,11 @@ mod tests {
         let found = told(words.iter().map(String::as_str), &[]);
         assert_eq!(
             found,
-            [Told { written: at("in"), directory: true }, Told { written: at("file"), directory: false }]
+            [
+                Told { written: at("in"), what: What::Directory },
+                Told { written: at("file"), what: What::File },
+                Told { written: at("absent"), what: What::Missing },
+            ]
         );
         assert!(told(words.iter().map(String::as_str), &[root]).is_empty(), "all of it is granted");
     }

@@ -316,7 +316,14 @@ fn differences(then: &Record, now: &Record, before: Option<&Installed>, after: &
         row("packages", "what runs now cannot be read, so nothing can be compared".into());
         return out;
     };
-    let found = changes(&before.components, &after.components);
+    let mut found = changes(&before.components, &after.components);
+    // what nobody expects first, what comes with another version last
+    found.sort_by_key(|change| match change {
+        changes::Change::Contents { .. } => 0,
+        changes::Change::Version { .. } => 1,
+        changes::Change::Removed { .. } => 2,
+        changes::Change::Added { .. } => 3,
+    });
     match found.len() {
         0 => row("packages", "the same".into()),
         1 => row("packages", "one differs".into()),

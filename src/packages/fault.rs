@@ -298,7 +298,7 @@ fn next(error: &PackageError) -> String {
         }
         PackageError::Offline { .. } => "let it be fetched: the same `mcpjail add` without `--offline`".into(),
         PackageError::Unfit { .. } => {
-            "ask for another version, or for another Python by `mcpjail add NAME -- uvx --python 3.12 PACKAGE`".into()
+            "ask for another version, or for another Python: `mcpjail add NAME -- uvx --python 3.12 PACKAGE`".into()
         }
         PackageError::ScriptFailed { refused, .. } if !refused.is_empty() => of_refused(refused),
         PackageError::ScriptFailed { package, .. } => {
@@ -340,4 +340,48 @@ fn of_refused(refused: &[String]) -> String {
         "the install jail refused {}; if you trust that: `mcpjail add --install-net {first} NAME -- …`",
         list(refused)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_to_type() {
+        let text = || String::from("x");
+        let refused = || vec![String::from("cdn.test:443 is not granted")];
+        let errors = [
+            PackageError::NoPackage { name: text(), registry: text() },
+            PackageError::NoVersion { name: text(), version: text(), registry: text() },
+            PackageError::Integrity { name: text(), detail: text() },
+            PackageError::Unpinned { name: text(), from: text() },
+            PackageError::SeveralEntries { name: text(), programs: vec![text()] },
+            PackageError::NoSuchEntry { name: text(), program: text(), programs: Vec::new() },
+            PackageError::Unreachable { registry: text(), detail: text(), refused: Vec::new() },
+            PackageError::Unreachable { registry: text(), detail: text(), refused: refused() },
+            PackageError::Denied { registry: text(), detail: text() },
+            PackageError::Offline { name: text() },
+            PackageError::Unfit { name: text(), detail: text() },
+            PackageError::ScriptFailed { package: text(), said: Vec::new(), refused: Vec::new() },
+            PackageError::ScriptFailed { package: text(), said: Vec::new(), refused: refused() },
+            PackageError::NoSuchScript { name: text(), known: Vec::new() },
+            PackageError::NoSuchScript { name: text(), known: vec![text()] },
+            PackageError::DiskFull { path: text().into() },
+            PackageError::Failed { job: text(), status: 1, said: Vec::new(), refused: Vec::new() },
+            PackageError::TimedOut { job: text(), seconds: 1 },
+            PackageError::Malformed { what: text(), reason: text() },
+            PackageError::Io { action: "read", path: text().into(), source: io::Error::other("x") },
+        ];
+        for error in errors {
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("`mcpjail "), "{error:?}: {hint}");
+        }
+    }
+
+    #[test]
+    fn what_the_jail_refused_is_the_rule_to_allow() {
+        let refused = vec!["cdn.test:443 is not granted".into()];
+        let hint = PackageError::Unreachable { registry: "x".into(), detail: "x".into(), refused }.hint().unwrap();
+        assert!(hint.contains("--install-net cdn.test:443 "), "{hint}");
+    }
 }

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub(super) hashes: Vec<Hash>,
     /// Its licence, where the registry told it.
     pub(super) license: Option<String>,
-    /// May be absent from the disk: made for another system, or wanted by a peer only.
+    /// May be absent from the disk: made for another system, wanted by a peer only, or left over from npm's resolving.
     pub(super) optional: bool,
     /// Names that it depends on, as directories are named.
     pub(super) depends: BTreeSet<String>,
@@ -57,6 +57,7 @@ struct RawEntry {
     optional: bool,
     peer: bool,
     dev_optional: bool,
+    extraneous: bool,
     license: Option<serde_json::Value>,
     dependencies: BTreeMap<String, String>,
     optional_dependencies: BTreeMap<String, String>,
@@ -135,7 +136,7 @@ fn pinned(
         version,
         hashes,
         license: entry.license.as_ref().and_then(license),
-        optional: entry.optional || entry.peer || entry.dev_optional,
+        optional: entry.optional || entry.peer || entry.dev_optional || entry.extraneous,
         depends: entry.asks().map(|(name, _)| name.clone()).collect(),
     })
 }

@@ -188,3 +188,13 @@ fn secrets_do_not_stay_in_a_lock() {
         assert!(!text.contains("secret") && text.contains("\"version\": \"1\""), "{text}");
     }
 }
+
+#[test]
+fn what_may_be_absent() {
+    for (member, expected) in
+        [("optional", true), ("peer", true), ("devOptional", true), ("extraneous", true), ("dev", false)]
+    {
+        let lock = lock(&format!(r#"{A},"{member}":true}}"#)).unwrap();
+        assert_eq!(lock.entries.get("node_modules/a").unwrap().optional, expected, "{member}");
+    }
+}

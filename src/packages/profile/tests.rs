@@ -37,6 +37,7 @@ fn loaded(text: &str) -> crate::config::Profile {
         config_dir: dir.path().join("config"),
         data_dir: dir.path().join("data"),
         state_dir: dir.path().join("state"),
+        cache_dir: dir.path().join("cache"),
         policy: dir.path().join("policy.toml"),
         administrator: 0,
         user_runtime_dir: None,
