@@ -351,7 +351,7 @@ fn reinstall(world: &Arc<World>) {
     drop(registry);
     let file = tree.join("root/node_modules/fixture-words/index.js");
     flip(&file);
-    home.refused("notes").fails("store-tampered", 3, &["index.js", "mcpjail update notes --reinstall"]);
+    home.refused("notes").fails("store-tampered", 3, &["index.js", "--reinstall"]);
     home.finish(&["update", "notes", "--reinstall", "--offline"]).ok();
     assert_eq!(home.tree("notes"), tree);
     assert!(fs::read(home.lock("notes")).unwrap() == lock, "the approval changed");
@@ -361,7 +361,7 @@ fn reinstall(world: &Arc<World>) {
     crate::world::open_up(&tree);
     fs::remove_dir_all(&tree).unwrap();
     let refused = home.refused("notes");
-    refused.fails("store-missing", 3, &["mcpjail update notes --reinstall"]);
+    refused.fails("store-missing", 3, &["--reinstall"]);
     home.finish(&["update", "notes", "--reinstall", "--offline"]).ok();
     assert_eq!(home.tree("notes"), tree);
     home.run("notes").end();
@@ -407,7 +407,7 @@ fn another_tree(world: &Arc<World>) {
     home.run("other").end();
     let own = fs::read(home.lock("notes")).unwrap();
     fs::copy(home.lock("other"), home.lock("notes")).unwrap();
-    home.refused("notes").fails("catalog-changed", 3, &["npm:fixture-notes@1.0.0", "mcpjail approve notes"]);
+    home.refused("notes").fails("catalog-changed", 3, &["the same release", "mcpjail approve notes"]);
     fs::write(home.lock("notes"), own).unwrap();
     home.run("notes").end();
     // and the record of one is none of the other

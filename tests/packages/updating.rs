@@ -81,9 +81,9 @@ fn pypi(world: &Arc<World>) {
     home.finish(&["update", "tides", "--rollback"]).fails("nothing-before", 2, &[]);
     Project::server("fixture-tides", "1.5.0").requires(&["fixture-shore>=1"]).publish(&registry);
     Project::server("fixture-tides", "2.0.0").requires(&["fixture-shore>=2"]).publish(&registry);
-    Project::library("fixture-shore", "2.0.0").publish(&registry);
     home.finish(&["update", "tides", "1.5.0", "--yes"]).ok().tells(&["pypi:fixture-tides==1.5.0"]);
     assert_eq!(about(&home, "tides"), ("1.5.0".into(), 5));
+    Project::library("fixture-shore", "2.0.0").publish(&registry);
     home.finish(&["update", "tides", "--yes"]).ok().tells(&["pypi:fixture-tides==2.0.0", "fixture-shore"]);
     assert_eq!(about(&home, "tides"), ("2.0.0".into(), 6));
     home.finish(&["update", "tides", "--rollback"]).ok();
