@@ -582,7 +582,7 @@ mod tests {
             .hint()
             .unwrap()
         };
-        assert!(hint("npm:@a/x@1.2.3", None).contains("`mcpjail add notes -- npm:@a/x@1.2.3`"));
+        assert!(hint("npm:@a/x@1.2.3", None).contains("`mcpjail add notes`"));
         assert!(hint("local:x", None).contains("`mcpjail add notes -- COMMAND`"));
         let both = hint("npm:@a/x@1.2.4", Some("npm:@a/x@1.2.3"));
         assert!(both.contains("`mcpjail update notes 1.2.4`") && both.contains("npm:@a/x@1.2.3"), "{both}");
