@@ -329,7 +329,12 @@ fn links_lead_somewhere() {
             assert!(linked.exists(), "{name} links to {target}");
             if !anchor.is_empty() {
                 let text = fs::read_to_string(linked).unwrap();
-                let slug = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                let slug = |line: &str| {
+                    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+                    let line: String =
+                        line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect();
+                    line.replace(' ', "-")
+                };
                 let stands = text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
                 assert!(stands, "{name} links to {target}");
             }

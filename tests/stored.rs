@@ -217,7 +217,7 @@ fn the_profile_says_exactly_what_is_installed() {
     world.profile("absent", "package = \"npm:absent@1.0.0\"");
     let text = world.refused(&["absent"], "STARTED");
     assert!(text.contains("error[package-not-installed]"), "{text}");
-    assert!(text.contains("mcpjail add absent -- npm:absent@1.0.0"), "{text}");
+    assert!(text.contains("`mcpjail add absent`"), "{text}");
 }
 
 #[test]
