@@ -10,6 +10,14 @@
 //!                                      server ⇄ granted names
 //! ```
 //!
+//! Before any of it, once: `mcpjail add` and `update` fill the store that `run` starts from.
+//!
+//! ```text
+//! packages ─► store ─► config, approval
+//! npm, PyPI,  trees by   first profile,
+//! local       contents   first lock
+//! ```
+//!
 //! * [`config`] reads profiles, the built-in ones and the administrator's policy into a [`config::Profile`].
 //! * [`command`] finds the true interpreter and installation behind what the person typed.
 //! * [`facts`] and [`sockets`] look up on the machine what a plan needs to know.
@@ -23,6 +31,8 @@
 //! * [`gate`] walks a server's catalog before the host sees a word, and judges every message of a session.
 //! * [`approval`] is what a person is asked about a catalog, and the lock that follows.
 //! * [`inspect`] finds hidden text, orders, secrets and look-alikes in what a server says of itself. Pure.
+//! * [`packages`] turns the command of a host's configuration into an installed package, by installers in a jail of their own.
+//! * [`store`] keeps installed packages: addressed by contents, shared, read-only, verified at every start.
 //! * [`json`] reads JSON that nobody can read in two ways, without building a tree.
 //! * [`relay`] carries messages between host and server and ends the session.
 //! * [`sys`] holds the only unsafe code: thin wrappers of system calls.
