@@ -14,7 +14,7 @@ const BUILD: Duration = Duration::from_secs(1800);
 
 /// Settings that decide what an install leaves: the same whatever the person's own are. Each with its value, so that no
 /// word can be taken for the value of the one before. An npm that does not know one passes over it.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 21] = [
     "--global=false",
     "--audit=false",
     "--fund=false",
@@ -34,6 +34,10 @@ const SETTINGS: [&str; 19] = [
     "--save-exact=true",
     "--bin-links=true",
     "--ignore-scripts=true",
+    // What comes from git is refused anyway, and npm is not to run git on a repository of a stranger's to find out: that
+    // job has the person's credentials. The second for an npm that does not know the first.
+    "--allow-git=none",
+    "--git=/bin/false",
 ];
 
 /// Everything that jobs have in common.

@@ -62,7 +62,7 @@ fn offline_there_is_no_network() {
     let (place, given) = (place(), given());
     let bench = Bench { place: &place, given: &given, path: OsStr::new("/bin"), offline: true };
     for job in [bench.resolve(&config(), &["x@1".into()], &[to("a:1")]), bench.unpack(&config(), &[to("a:1")])] {
-        assert!(has(&job, "--offline=true"));
+        assert!(has(&job, "--offline=true") && has(&job, "--allow-git=none") && has(&job, "--git=/bin/false"));
         assert_eq!(job.network, []);
     }
 }
