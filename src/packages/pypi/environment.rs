@@ -24,19 +24,8 @@ pub(super) fn make(root: &Path, base: &Base) -> Result<(), PackageError> {
     for dir in [bin.clone(), venv.join(&base.packages)] {
         fs::create_dir_all(&dir).map_err(|error| PackageError::io("create", dir, error))?;
     }
-    let (major, minor) = base.version;
-    let mut links = vec![
-        (bin.join("python"), base.program.clone()),
-        (bin.join("python3"), "python".into()),
-        (bin.join(format!("python{major}.{minor}")), "python".into()),
-    ];
-    if base.implementation == "pypy" {
-        links.push((bin.join("pypy3"), "python".into()));
-    }
-    if base.platlib == "lib64" {
-        links.push((venv.join("lib64"), "lib".into()));
-    }
-    for (link, target) in links {
+    for (link, target) in links(base) {
+        let link = root.join(link);
         symlink(target, &link).map_err(|error| PackageError::io("create", link, error))?;
     }
     let home = base.program.parent().unwrap_or(Path::new("/"));
@@ -53,6 +42,54 @@ pub(super) fn make(root: &Path, base: &Base) -> Result<(), PackageError> {
     );
     let config = venv.join("pyvenv.cfg");
     fs::write(&config, text).map_err(|error| PackageError::io("write", config, error))
+}
+
+/// All links of an environment, relative to a tree's root, and where they lead.
+fn links(base: &Base) -> Vec<(PathBuf, PathBuf)> {
+    let bin = PathBuf::from(VENV).join("bin");
+    let (major, minor) = base.version;
+    let mut links = vec![
+        (link(), base.program.clone()),
+        (bin.join("python3"), "python".into()),
+        (bin.join(format!("python{major}.{minor}")), "python".into()),
+    ];
+    if base.implementation == "pypy" {
+        links.push((bin.join("pypy3"), "python".into()));
+    }
+    if base.platlib == "lib64" {
+        links.push((PathBuf::from(VENV).join("lib64"), "lib".into()));
+    }
+    links
+}
+
+/// Refuses what no wheel brings and a stranger's build could have left: links of its own, by which what follows outside of
+/// the jail would reach files of the person's, and what blocks whoever opens it.
+///
+/// # Errors
+/// [`PackageError::Malformed`] with the first such path; the disk.
+pub(super) fn judge(root: &Path, base: &Base) -> Result<(), PackageError> {
+    let links = links(base);
+    let mut open = vec![PathBuf::new()];
+    while let Some(directory) = open.pop() {
+        let path = root.join(&directory);
+        let failed = |error| PackageError::io("read", path.clone(), error);
+        for entry in path.read_dir().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (kind, relative) = (entry.file_type().map_err(failed)?, directory.join(entry.file_name()));
+            let ours = || {
+                let target = fs::read_link(entry.path());
+                target.is_ok_and(|target| links.iter().any(|(link, to)| *link == relative && *to == target))
+            };
+            if kind.is_dir() {
+                open.push(relative);
+            } else if !kind.is_file() && !(kind.is_symlink() && ours()) {
+                let reason = if kind.is_symlink() { "a link that no wheel has" } else { "no regular file" };
+                let what = crate::diagnose::printable(&relative.to_string_lossy());
+                return Err(PackageError::Malformed { what, reason: format!("it is {reason}") });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where packages lie, relative to a tree's root.
@@ -81,9 +118,8 @@ pub(super) fn tidy(root: &Path) -> Result<(), PackageError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn two_environments_are_the_same_wherever_they_lie() {
-        let base = Base {
+    fn base() -> Base {
+        Base {
             program: "/usr/bin/python3.11".into(),
             full: "3.11.2".into(),
             version: (3, 11),
@@ -92,7 +128,48 @@ mod tests {
             platlib: "lib64".into(),
             pip: None,
             grants: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_build_left_leads_nowhere() {
+        let (base, temp) = (base(), tempfile::tempdir().unwrap());
+        let (root, precious) = (temp.path().join("root"), temp.path().join("project"));
+        fs::create_dir_all(&precious).unwrap();
+        make(&root, &base).unwrap();
+        let site = root.join(packages(&base));
+        fs::create_dir(site.join("x.dist-info")).unwrap();
+        fs::write(site.join("x.dist-info/METADATA"), "").unwrap();
+        judge(&root, &base).unwrap();
+        let refused = |path: &Path| {
+            let error = judge(&root, &base).unwrap_err();
+            assert!(matches!(error, PackageError::Malformed { .. }), "{}: {error}", path.display());
+            fs::remove_file(path).unwrap();
+            judge(&root, &base).unwrap_or_default();
         };
+        for (link, target) in [
+            (site.join("x.dist-info/RECORD"), precious.join("script.sh")),
+            (site.join("y"), "x.dist-info".into()),
+            (root.join("venv/bin/x"), "python".into()),
+        ] {
+            symlink(target, &link).unwrap();
+            refused(&link);
+        }
+        fs::remove_file(root.join("venv/bin/python3")).unwrap();
+        symlink(&precious, root.join("venv/bin/python3")).unwrap();
+        refused(&root.join("venv/bin/python3"));
+        let socket = site.join("x.dist-info/entry_points.txt");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        refused(&socket);
+        // The whole environment in the place of another directory: what is tidied up would be that one's.
+        fs::rename(root.join("venv"), root.join("elsewhere")).unwrap();
+        symlink(&precious, root.join("venv")).unwrap();
+        refused(&root.join("venv"));
+    }
+
+    #[test]
+    fn two_environments_are_the_same_wherever_they_lie() {
+        let base = base();
         let texts = [(), ()].map(|()| {
             let temp = tempfile::tempdir().unwrap();
             make(temp.path(), &base).unwrap();

@@ -108,7 +108,7 @@ impl Work<'_> {
                     return Ok(Vec::new());
                 }
                 let built = if built.is_empty() { self.scripts } else { built };
-                self.run(&self.site.pip_install(runner, Archives { built }))?;
+                self.build(&self.site.pip_install(runner, Archives { built }))?;
                 Ok(built.to_vec())
             }
         }
@@ -135,7 +135,7 @@ impl Work<'_> {
         job: impl Fn(Archives<'_>) -> Job,
     ) -> Result<(Done, Vec<String>), PackageError> {
         if !built.is_empty() {
-            return Ok((self.run(&job(Archives { built }))?, built.to_vec()));
+            return Ok((self.build(&job(Archives { built }))?, built.to_vec()));
         }
         let error = match self.run(&job(Archives { built: &[] })) {
             Ok(done) => return Ok((done, Vec::new())),
@@ -145,7 +145,21 @@ impl Work<'_> {
         if self.scripts.is_empty() || !wanted {
             return Err(error);
         }
-        Ok((self.run(&job(Archives { built: self.scripts }))?, self.scripts.to_vec()))
+        Ok((self.build(&job(Archives { built: self.scripts }))?, self.scripts.to_vec()))
+    }
+
+    /// Runs a job in which strangers' builds run, unless they could read credentials of the person's there.
+    fn build(&self, job: &Job) -> Result<Done, PackageError> {
+        match &self.site.indexes.credentials {
+            None => self.run(job),
+            Some(place) => Err(PackageError::Line {
+                line: format!("--allow-scripts {}", self.scripts.join(" --allow-scripts ")),
+                reason: format!("its build could read the credentials in `{}`", crate::diagnose::printable(place)),
+                hint: "build its wheel yourself and have the index serve that, or type the same `mcpjail add` with a \
+                       configuration that holds no credentials (`UV_CONFIG_FILE`, `PIP_CONFIG_FILE`, `NETRC`)"
+                    .into(),
+            }),
+        }
     }
 
     fn run(&self, job: &Job) -> Result<Done, PackageError> {
