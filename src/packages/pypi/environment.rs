@@ -14,6 +14,9 @@ pub(super) fn link() -> PathBuf {
     PathBuf::from(VENV).join("bin/python")
 }
 
+/// The file that makes an environment of a directory.
+const CONFIG: &str = "pyvenv.cfg";
+
 /// Makes an environment of `base` in a tree.
 ///
 /// # Errors
@@ -28,20 +31,24 @@ pub(super) fn make(root: &Path, base: &Base) -> Result<(), PackageError> {
         let link = root.join(link);
         symlink(target, &link).map_err(|error| PackageError::io("create", link, error))?;
     }
+    // uv writes scripts that find their interpreter beside themselves where `relocatable` says so.
+    let config = venv.join(CONFIG);
+    fs::write(&config, configuration(base)).map_err(|error| PackageError::io("write", config, error))
+}
+
+/// What an environment says of its interpreter.
+fn configuration(base: &Base) -> String {
     let home = base.program.parent().unwrap_or(Path::new("/"));
     let implementation = match base.implementation.as_str() {
         "cpython" => "CPython",
         "pypy" => "PyPy",
         other => other,
     };
-    // uv writes scripts that find their interpreter beside themselves where `relocatable` says so.
-    let text = format!(
+    format!(
         "home = {}\nimplementation = {implementation}\nversion_info = {}\ninclude-system-site-packages = false\nrelocatable = true\n",
         home.display(),
         base.full
-    );
-    let config = venv.join("pyvenv.cfg");
-    fs::write(&config, text).map_err(|error| PackageError::io("write", config, error))
+    )
 }
 
 /// All links of an environment, relative to a tree's root, and where they lead.
@@ -63,12 +70,19 @@ fn links(base: &Base) -> Vec<(PathBuf, PathBuf)> {
 }
 
 /// Refuses what no wheel brings and a stranger's build could have left: links of its own, by which what follows outside of
-/// the jail would reach files of the person's, and what blocks whoever opens it.
+/// the jail would reach files of the person's, and what blocks whoever opens it. The environment's own links and its
+/// configuration must be as they were made: a wheel can bring files for any place in it, and by these the server's Python,
+/// and what a jail shows for it, is found.
 ///
 /// # Errors
 /// [`PackageError::Malformed`] with the first such path; the disk.
 pub(super) fn judge(root: &Path, base: &Base) -> Result<(), PackageError> {
     let links = links(base);
+    let kept = |(link, target): &(PathBuf, PathBuf)| {
+        fs::read_link(root.join(link)).is_ok_and(|found| found == *target)
+    };
+    let config = PathBuf::from(VENV).join(CONFIG);
+    let same = || fs::read(root.join(&config)).is_ok_and(|text| text == configuration(base).as_bytes());
     let mut open = vec![PathBuf::new()];
     while let Some(directory) = open.pop() {
         let path = root.join(&directory);
@@ -89,7 +103,14 @@ pub(super) fn judge(root: &Path, base: &Base) -> Result<(), PackageError> {
             }
         }
     }
-    Ok(())
+    let replaced = links.iter().find(|link| !kept(link)).map(|(link, _)| link);
+    match replaced.or(Some(&config).filter(|_| !same())) {
+        None => Ok(()),
+        Some(path) => Err(PackageError::Malformed {
+            what: path.display().to_string(),
+            reason: "a package put a file of its own in the place of the environment's".into(),
+        }),
+    }
 }
 
 /// Where packages lie, relative to a tree's root.
@@ -143,9 +164,9 @@ mod tests {
         judge(&root, &base).unwrap();
         let refused = |path: &Path| {
             let error = judge(&root, &base).unwrap_err();
-            assert!(matches!(error, PackageError::Malformed { .. }), "{}: {error}", path.display());
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            assert!(matches!(&error, PackageError::Malformed { what, .. } if what == name), "{name}: {error}");
             fs::remove_file(path).unwrap();
-            judge(&root, &base).unwrap_or_default();
         };
         for (link, target) in [
             (site.join("x.dist-info/RECORD"), precious.join("script.sh")),
@@ -158,6 +179,14 @@ mod tests {
         fs::remove_file(root.join("venv/bin/python3")).unwrap();
         symlink(&precious, root.join("venv/bin/python3")).unwrap();
         refused(&root.join("venv/bin/python3"));
+        // As a wheel brings them.
+        fs::write(root.join("venv/bin/python3"), "#!/bin/sh\n").unwrap();
+        refused(&root.join("venv/bin/python3"));
+        symlink("python", root.join("venv/bin/python3")).unwrap();
+        judge(&root, &base).unwrap();
+        fs::write(root.join("venv/pyvenv.cfg"), "home = /home/me\n").unwrap();
+        refused(&root.join("venv/pyvenv.cfg"));
+        fs::write(root.join("venv/pyvenv.cfg"), configuration(&base)).unwrap();
         let socket = site.join("x.dist-info/entry_points.txt");
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         refused(&socket);
