@@ -6,7 +6,7 @@ use super::jobs::{Archives, Site};
 use super::python::Base;
 use super::requirements::{Lock, hash, pinned, without_secrets};
 use super::trouble::{self, About};
-use crate::command;
+use crate::command::{self, Context};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,8 @@ impl Tool {
     /// # Errors
     /// [`PackageError::NoTool`] where there is neither, or a pip that is too old.
     pub(super) fn find(base: &Base, options: &Options<'_>) -> Result<Tool, PackageError> {
-        if let Ok(resolved) = command::resolve(&["uv".into(), "--version".into()], options.context) {
+        let context = Context { cwd: "/".into(), ..options.context.clone() };
+        if let Ok(resolved) = command::resolve(&["uv".into(), "--version".into()], &context) {
             return Ok(Tool::Uv(resolved.program));
         }
         let what = match &base.pip {
