@@ -200,7 +200,7 @@ const SERVERS: &[Real] = &[
     Real {
         name: "postgres",
         line: |_| words(&["npx", "-y", "@modelcontextprotocol/server-postgres@0.6.2", "postgresql://127.0.0.1:1/db"]),
-        calls: |_| vec![differs(call("query", json!({ "sql": "select 1" }), "ECONN"))],
+        calls: |_| vec![differs(call("query", json!({ "sql": "select 1" }), "127.0.0.1:1"))],
         ..REAL
     },
     Real {
