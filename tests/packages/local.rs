@@ -45,9 +45,9 @@ fn node_script(world: &Arc<World>) {
     assert!(!about["place"].as_str().unwrap().contains("/code"), "{about}");
     assert_eq!(crate::world::holding(&home.data("store"), "fixture-secret"), [""; 0].map(std::path::PathBuf::from));
     // copied anew, when that is asked for
-    home.write("code/server.js", &own.replace("Says what runs here.", "Says what is here."));
+    home.write("code/server.js", &own.replace("and since when.", "and since long."));
     home.finish(&["update", "own", "--yes"]).ok();
-    assert_eq!(home.run("own").tools[0]["description"], "Says what is here.");
+    assert_eq!(home.run("own").tools[0]["description"], "Says what runs here, and since long.");
 }
 
 fn binary(world: &Arc<World>) {

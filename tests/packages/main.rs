@@ -56,7 +56,7 @@ mod updating;
 mod world;
 
 use features::Feature;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -77,6 +77,14 @@ impl Suite {
     /// A trial whose result could depend on who runs it; one whose needs are not met is marked as ignored with the reason
     /// before anything runs, or fails where the environment says that nothing may be missing.
     pub fn add(&mut self, name: &str, needs: &[Feature], body: impl FnOnce(&Arc<World>) + Send + 'static) {
+        self.try_to(name, needs, |world| {
+            body(world);
+            Completion::Completed
+        });
+    }
+
+    /// A trial that may find that there is nothing to try.
+    fn try_to(&mut self, name: &str, needs: &[Feature], body: impl FnOnce(&Arc<World>) -> Completion + Send + 'static) {
         let name = format!("{}::{name}", self.world.identity.name);
         let missing: Vec<Feature> = needs.iter().copied().filter(|need| self.lacks.contains(need)).collect();
         let world = self.world.clone();
@@ -85,10 +93,7 @@ impl Suite {
                 let why = format!("MCPJAIL_TEST_REQUIRE asks for `{}`, which this machine lacks", required.name());
                 Trial::test(name, move || Err(why.into()))
             }
-            None if missing.is_empty() => Trial::test(name, move || {
-                body(&world);
-                Ok(())
-            }),
+            None if missing.is_empty() => Trial::ignorable_test(name, move || Ok(body(&world))),
             None => {
                 let names: Vec<&str> = missing.iter().map(|feature| feature.name()).collect();
                 Trial::test(name, || Ok(())).with_kind(format!("lacks {}", names.join(", "))).with_ignored_flag(true)
@@ -106,8 +111,21 @@ impl Suite {
 
     /// A trial of root's, as which the suite runs.
     pub fn as_root(&mut self, name: &str, needs: &[Feature], body: impl FnOnce(&Arc<World>) + Send + 'static) {
+        self.try_as_root(name, needs, |world| {
+            body(world);
+            Completion::Completed
+        });
+    }
+
+    /// The same, of one that may find that there is nothing to try.
+    pub fn try_as_root(
+        &mut self,
+        name: &str,
+        needs: &[Feature],
+        body: impl FnOnce(&Arc<World>) -> Completion + Send + 'static,
+    ) {
         if self.world.identity.is_root() || self.lacks.contains(&Feature::Root) {
-            self.add(name, &[needs, &[Feature::Root]].concat(), body);
+            self.try_to(name, &[needs, &[Feature::Root]].concat(), body);
         }
     }
 }

@@ -176,7 +176,12 @@ fn answer(state: &mut State, asked: &Asked) -> Said {
     if !allowed {
         return Said::Header(401, "www-authenticate", "Basic realm=\"packages\"".into());
     }
-    let trick = state.tricks.iter().find(|(path, _)| asked.path.contains(path.as_str()));
+    // an archive is not its metadata, whose name is longer
+    let meant = |path: &str| match path.ends_with(".whl") || path.ends_with(".tgz") {
+        true => asked.path.ends_with(path),
+        false => asked.path.contains(path),
+    };
+    let trick = state.tricks.iter().find(|(path, _)| meant(path));
     let usual = || find(state, asked).unwrap_or_else(|| Said::Body(404, "application/json", b"{}".to_vec()));
     match trick.map(|(_, trick)| trick) {
         None => usual(),

@@ -190,7 +190,12 @@ fn pypi_not_run(world: &Arc<World>, uv: bool) {
     }
     let failed = scene.home.add("x", &[], &["uvx", "fixture-source"]);
     let home = &scene.home;
-    home.fails("x", failed, "no-fitting-release", 2, &["fixture-source", "--allow-scripts fixture-source"]);
+    if uv {
+        home.fails("x", failed, "no-fitting-release", 2, &["fixture-source", "--allow-scripts fixture-source"]);
+    } else {
+        // pip does not tell an archive that it may not build from none
+        home.fails("x", failed, "no-such-package", 2, &["fixture-source", "needs no build"]);
+    }
     assert!(!home.join("outside.txt").exists());
     assert_eq!(report(&home.dir), None, "something was built");
 }

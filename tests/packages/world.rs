@@ -256,7 +256,8 @@ impl Home {
             [self.profile(name), self.lock(name)].into_iter().filter(|path| path.exists()).collect();
         left.extend(names(&self.data("installed")).into_iter().filter(|path| {
             let file = path.file_name().unwrap().to_string_lossy().into_owned();
-            file.starts_with(name) && !file.ends_with(".busy")
+            // a profile that was only tried is no server, and the next one takes its place
+            file.starts_with(name) && !file.ends_with(".busy") && !file.ends_with(".draft.toml")
         }));
         assert!(left.is_empty(), "left behind: {left:?}");
     }

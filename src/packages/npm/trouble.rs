@@ -142,7 +142,9 @@ impl Said {
     fn look_at(&mut self, text: &str) {
         if let Some(url) = text.split_ascii_whitespace().find(|word| word.contains("://")) {
             let url = url.trim_matches(['"', '\'', '(', ')', ',']).trim_end_matches(':');
-            if url.starts_with("http") && self.registry.is_none() {
+            // npm's own pages of help, which stand among its words, are no registry
+            let help = ["://www.npmjs.com", "://docs.npmjs.com"].iter().any(|page| url.contains(page));
+            if url.starts_with("http") && !help && self.registry.is_none() {
                 self.registry = url
                     .split('/')
                     .take(3)
