@@ -1,8 +1,8 @@
 //! `mcpjail add`: from a host's command line to an approved server in the store.
 
-use super::approve::{Reviewed, Terms as ReviewTerms, review};
+use super::approve::{Reviewed, review};
 use super::ask::{Said, ask};
-use super::install::{InstallArgs, Made, install, skipped};
+use super::install::{ConsentArgs, InstallArgs, Made, install, skipped};
 use super::output::{BOLD, DIM, Failed, IoFailed, note, print, styled, visible};
 use super::paths::{self, Chosen};
 use super::{GrantArgs, Staged, TargetArgs, own_executable, shell_word};
@@ -33,12 +33,8 @@ pub(super) struct AddArgs {
     grants: AddGrants,
     #[command(flatten)]
     install: InstallArgs,
-    /// Approve everything without asking
-    #[arg(long)]
-    yes: bool,
-    /// With --yes, approve even a name like a well-known one's, and what the inspectors find grave
-    #[arg(long, requires = "yes")]
-    accept_findings: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// The command of the host's configuration; after a PACKAGE, the server's arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -138,7 +134,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
         return Err(AddError::BadName { name: name.clone() }.into());
     }
     let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !args.yes && !somebody {
+    if !args.consent.yes && !somebody {
         return Err(AddError::NoTerminal.into());
     }
     let loc = Locations::from_environment()?;
@@ -155,7 +151,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
         false => words,
     };
     let request = line::read(&words, &cwd)?;
-    doubt(&request, args.yes, args.accept_findings)?;
+    doubt(&request, args.consent.yes, args.consent.accept_findings)?;
     let made = install(&request, &args.install, None, &store, &loc)?;
     let added = approved(args, &made, exists.then_some(profile.as_path()), &store, &loc);
     let (record, draft, reviewed) = match added {
@@ -178,7 +174,8 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     if let Some(text) = skipped(&made.installed) {
         note(&text);
     }
-    print(&conclusion(name, &made, &draft.unwrap_or_default(), &profile)?)
+    let done = conclusion(name, &made, &draft.unwrap_or_default(), &profile)?;
+    print(&format!("{}{done}", reviewed.conclusion))
 }
 
 /// The words that install what a profile names.
@@ -258,8 +255,7 @@ fn approved(
         staged: Some(Staged { profile: profile.to_owned(), record: record.clone() }),
         ..TargetArgs::default()
     };
-    let terms = ReviewTerms { yes: args.yes, accept_findings: args.accept_findings, log: None };
-    let reviewed = review(&target, &terms)?;
+    let reviewed = review(&target, &args.consent.terms())?;
     Ok((record, draft, reviewed))
 }
 
@@ -319,7 +315,7 @@ fn chosen(args: &AddArgs, own: &[String], loc: &Locations) -> Result<Chosen, Fai
         return Ok(Chosen::default());
     }
     let protected = load_flags_only(&Flags::default(), loc)?.protected();
-    if args.yes {
+    if args.consent.yes {
         return Ok(paths::by_default(told, &protected));
     }
     paths::by_asking(told, &protected, &mut io::stdin().lock(), &mut anstream::stdout())?

@@ -1,5 +1,6 @@
 //! From a request to a tree in the store, for `add` and `update`.
 
+use super::approve::Terms;
 use super::output::Failed;
 use super::workshop::Yard;
 use crate::command::Context;
@@ -20,6 +21,24 @@ pub(super) struct InstallArgs {
     /// Fetch nothing: use what was downloaded before
     #[arg(long)]
     pub(super) offline: bool,
+}
+
+/// Who looks at what is to be approved.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(super) struct ConsentArgs {
+    /// Approve everything without asking
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// With --yes, approve even a name like a well-known one's, and what the inspectors find grave
+    #[arg(long, requires = "yes")]
+    pub(super) accept_findings: bool,
+}
+
+impl ConsentArgs {
+    /// How a review is made. Nothing of the network is written down.
+    pub(super) fn terms(self) -> Terms<'static> {
+        Terms { yes: self.yes, accept_findings: self.accept_findings, log: None }
+    }
 }
 
 /// A package in the store.

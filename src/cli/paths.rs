@@ -42,6 +42,13 @@ pub(super) struct Chosen {
     pub(super) left: Vec<String>,
 }
 
+impl Chosen {
+    /// Whether a path lies in what the server may write already.
+    fn covers(&self, path: &Path) -> bool {
+        self.write.iter().any(|granted| path.starts_with(real(granted)))
+    }
+}
+
 /// Absolute paths among words that exist or could be made, each once, in their order: whole words and what stands behind a `=`. What is
 /// granted already, or lies in it, is left out.
 pub(super) fn told<'a>(words: impl Iterator<Item = &'a str>, granted: &[PathBuf]) -> Vec<Told> {
@@ -79,6 +86,9 @@ pub(super) fn by_default(told: Vec<Told>, protected: &Protected) -> Chosen {
     let mut chosen = Chosen::default();
     for told in told {
         let place = real(told.place());
+        if chosen.covers(&place) {
+            continue;
+        }
         match told.what {
             _ if protected.hit(&place, Access::Read).is_some() => chosen.left.push(told.written),
             What::Directory if protected.hit(&place, Access::Write).is_none() => chosen.write.push(told.written),
@@ -101,6 +111,9 @@ pub(super) fn by_asking(
     let mut chosen = Chosen::default();
     for told in told {
         let place = told.place().to_owned();
+        if chosen.covers(&real(&place)) {
+            continue;
+        }
         if let Some(hit) = protected.hit(&real(&place), Access::Read) {
             let reason = hit.reason;
             let line =

@@ -1,8 +1,8 @@
 //! `mcpjail update`: another version beside the one that runs, and the switch when a person approves what differs.
 
 use super::add::TemporaryProfile;
-use super::approve::{Reviewed, Terms as ReviewTerms, review};
-use super::install::{InstallArgs, Made, install, skipped};
+use super::approve::{Reviewed, review};
+use super::install::{ConsentArgs, InstallArgs, Made, install, skipped};
 use super::output::{BOLD, DIM, Failed, IoFailed, YELLOW, note, print, styled, visible};
 use super::{GrantArgs, Staged, TargetArgs};
 use crate::approval::rfc3339;
@@ -35,12 +35,8 @@ pub(super) struct UpdateArgs {
     reinstall: bool,
     #[command(flatten)]
     install: InstallArgs,
-    /// Approve everything without asking
-    #[arg(long)]
-    yes: bool,
-    /// With --yes, approve even what the inspectors find grave
-    #[arg(long, requires = "yes")]
-    accept_findings: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
 }
 
 /// Why nothing was updated.
@@ -121,7 +117,7 @@ pub(super) fn update(args: &UpdateArgs) -> Result<ExitCode, Failed> {
         return at.reinstall(&args.install);
     }
     let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !args.yes && !somebody {
+    if !args.consent.yes && !somebody {
         return Err(UpdateError::NoTerminal.into());
     }
     at.update(args)
@@ -212,8 +208,8 @@ impl At<'_> {
             staged: Some(Staged { profile: staged.0.clone(), record: record.clone() }),
             ..TargetArgs::default()
         };
-        let terms = ReviewTerms { yes: args.yes, accept_findings: args.accept_findings, log: None };
-        let Reviewed { lock, path, .. } = &review(&target, &terms)?;
+        let reviewed = review(&target, &args.consent.terms())?;
+        let Reviewed { lock, path, .. } = &reviewed;
         let mut changes = vec![Change::Write { path: self.store.record_path(self.name), text: record.to_text() }];
         // what was approved of the version before, for a rollback
         if let Some(old) = load(path)? {
@@ -223,6 +219,8 @@ impl At<'_> {
         changes.extend(lock.iter().map(|text| Change::Write { path: path.clone(), text: text.clone() }));
         changes.push(Change::Write { path: self.profile.path.clone(), text });
         self.store.commit(self.claim, &changes)?;
+        reviewed.settled();
+        say(&reviewed.conclusion)?;
         if let Some(text) = skipped(&made.installed) {
             note(&text);
         }

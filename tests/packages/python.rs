@@ -80,7 +80,7 @@ fn control(world: &Arc<World>, installer: &str) {
     if installer == "pages" {
         registry.html_only();
     }
-    let home = home(world, &registry, true);
+    let home = home(world, &registry, installer != "pip");
     let plain = home.make("plain");
     match installer {
         "pip" => home.bare("python3", &["-m", "venv", "."], &plain).ok(),

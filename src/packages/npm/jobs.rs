@@ -5,7 +5,7 @@ use super::place::Place;
 use crate::egress::Written;
 use crate::packages::{Access, Job};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const QUICK: Duration = Duration::from_secs(60);
@@ -14,7 +14,7 @@ const BUILD: Duration = Duration::from_secs(1800);
 
 /// Settings that decide what an install leaves: the same whatever the person's own are. Each with its value, so that no
 /// word can be taken for the value of the one before. An npm that does not know one passes over it.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 21] = [
     "--global=false",
     "--audit=false",
     "--fund=false",
@@ -34,6 +34,10 @@ const SETTINGS: [&str; 19] = [
     "--save-exact=true",
     "--bin-links=true",
     "--ignore-scripts=true",
+    // What comes from git is refused anyway, and npm is not to run git on a repository of a stranger's to find out: that
+    // job has the person's credentials. The second for an npm that does not know the first.
+    "--allow-git=none",
+    "--git=/bin/false",
 ];
 
 /// Everything that jobs have in common.
@@ -79,12 +83,14 @@ impl Bench<'_> {
         self.with_registry(job, config, &[])
     }
 
-    /// `npm rebuild NAME`: runs the install scripts of one package. It has none of the person's configuration, a home, a
-    /// cache and a directory for temporary files of its own, no registry, and may write only where that package lies.
+    /// `npm rebuild DIRECTORY`: runs the install scripts of one package where it lies in the root. It has none of the
+    /// person's configuration, a home, a cache and a directory for temporary files of its own, no registry, and may write
+    /// only there. By a name npm would run the scripts of everything that is called so, aliases and what an archive
+    /// brought in a `node_modules` of its own included.
     pub(super) fn scripts(
         &self,
         name: &str,
-        directories: &[PathBuf],
+        directory: &Path,
         nodedir: Option<&PathBuf>,
         network: &[Written],
     ) -> Job {
@@ -96,7 +102,11 @@ impl Bench<'_> {
             ["--ignore-scripts=false", "--bin-links=false", "--foreground-scripts=true", "--offline=true"]
                 .map(OsString::from),
         );
-        argv.extend(["--".into(), name.into()]);
+        // With a slash at its end nothing takes it for an archive.
+        let mut spec = OsString::from("./");
+        spec.push(directory);
+        spec.push("/");
+        argv.extend(["--".into(), spec]);
         let mut env: Vec<(OsString, OsString)> = vec![
             ("PATH".into(), self.path.to_owned()),
             ("HOME".into(), script.into()),
@@ -109,7 +119,7 @@ impl Bench<'_> {
             ("npm_config_globalconfig".into(), home.join("no-globalconfig").into()),
         ];
         let mut grants = vec![(root.clone(), Access::Exec), (script.clone(), Access::WriteAndExec)];
-        grants.extend(directories.iter().map(|directory| (root.join(directory), Access::WriteAndExec)));
+        grants.push((root.join(directory), Access::WriteAndExec));
         if let Some(nodedir) = nodedir {
             env.push(("npm_config_nodedir".into(), nodedir.into()));
             grants.extend(Some((nodedir.join("include/node"), Access::Read)).filter(|(path, _)| path.is_dir()));

@@ -62,7 +62,7 @@ fn offline_there_is_no_network() {
     let (place, given) = (place(), given());
     let bench = Bench { place: &place, given: &given, path: OsStr::new("/bin"), offline: true };
     for job in [bench.resolve(&config(), &["x@1".into()], &[to("a:1")]), bench.unpack(&config(), &[to("a:1")])] {
-        assert!(has(&job, "--offline=true"));
+        assert!(has(&job, "--offline=true") && has(&job, "--allow-git=none") && has(&job, "--git=/bin/false"));
         assert_eq!(job.network, []);
     }
 }
@@ -71,7 +71,10 @@ fn offline_there_is_no_network() {
 fn install_scripts_get_no_credentials_no_registry_and_no_shared_cache() {
     let (place, given) = (place(), given());
     let bench = Bench { place: &place, given: &given, path: OsStr::new("/bin"), offline: false };
-    let job = bench.scripts("x", &["node_modules/x".into()], None, &[]);
+    let job = bench.scripts("x", Path::new("node_modules/x"), None, &[]);
+    // by where it lies: other packages may go by its name
+    assert_eq!(job.argv.last().unwrap(), "./node_modules/x/");
+    assert!(!has(&job, "x"));
     assert!(has(&job, "--ignore-scripts=false") && !has(&job, "--ignore-scripts=true"));
     assert_eq!(job.network, []);
     assert!(job.env.iter().all(|(name, value)| name != "NPM_TOKEN" && value != "secret" && value != "/h/.npmrc"));
@@ -86,7 +89,7 @@ fn install_scripts_get_no_credentials_no_registry_and_no_shared_cache() {
     ] {
         assert_eq!(access(&job, path), expected, "{path}");
     }
-    let job = bench.scripts("x", &[], None, &[to("github.com:443")]);
+    let job = bench.scripts("x", Path::new("node_modules/x"), None, &[to("github.com:443")]);
     assert_eq!(job.network, [to("github.com:443")]);
 }
 

@@ -277,23 +277,25 @@ fn run_scripts(
     let path = root.join(manifest::FILE);
     workshop.step(&format!("running the install scripts of {}", allowed.name));
     // Later versions of npm want it said here, too.
-    write(&path, &project(&lock.direct, &[&allowed.name]))?;
-    for known_as in &allowed.known_as {
+    let names: Vec<&str> = allowed.names.iter().map(String::as_str).collect();
+    write(&path, &project(&lock.direct, &names))?;
+    for directory in &allowed.directories {
         bench.place.clear_script()?;
-        let before = scripts::stamps(root, &allowed.directories)?;
-        let job = bench.scripts(known_as, &allowed.directories, config.nodedir.as_ref(), options.network);
+        let own = std::slice::from_ref(directory);
+        let before = scripts::stamps(root, own)?;
+        let job = bench.scripts(&allowed.name, directory, config.nodedir.as_ref(), options.network);
         let done = workshop.run(&job)?;
         if let Some(error) = trouble::of_script(&job, &done, &allowed.name) {
             return Err(error);
         }
-        let after = scripts::stamps(root, &allowed.directories)?;
+        let after = scripts::stamps(root, own)?;
         if let Some(path) = scripts::difference(&before, &after) {
             let reason = format!("the install scripts of `{}` changed it, which is not theirs", allowed.name);
             return Err(PackageError::Malformed { what: path.display().to_string(), reason });
         }
     }
     for directory in &allowed.directories {
-        scripts::clear_build(&root.join(directory))?;
+        scripts::clear_build(root, directory)?;
     }
     write(&path, &project(&lock.direct, &[]))
 }

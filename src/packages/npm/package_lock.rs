@@ -25,6 +25,8 @@ pub(super) struct Lock {
 pub(super) struct Entry {
     /// The name that the registry has it under; differs from the directory's for an alias.
     pub(super) name: String,
+    /// The package whose archive it came in: its own name, but for a bundled one.
+    pub(super) archive: String,
     /// Its exact version.
     pub(super) version: String,
     /// What its archive is held against; of a bundled package, which came within another's archive, none.
@@ -128,11 +130,13 @@ fn pinned(
         return Err(unpinned(name, &without_secrets(url)));
     }
     let hashes = integrity::hashes(entry.integrity.as_deref().unwrap_or_default());
-    if hashes.is_empty() && !(entry.in_bundle && is_within_archive(path, all)) {
+    let around = if entry.in_bundle { archive_around(path, all) } else { None };
+    if hashes.is_empty() && around.is_none() {
         return Err(unpinned(name, &resolved.map_or("an archive without a hash".into(), without_secrets)));
     }
     Ok(Entry {
         name: name.to_owned(),
+        archive: around.unwrap_or(name).to_owned(),
         version,
         hashes,
         license: entry.license.as_ref().and_then(license),
@@ -141,18 +145,19 @@ fn pinned(
     })
 }
 
-/// Whether a package above it has an archive of its own, in which this one came and by whose hash it is pinned.
-fn is_within_archive(path: &str, all: &BTreeMap<String, RawEntry>) -> bool {
+/// The package above that has an archive of its own, in which this one came and by whose hash it is pinned.
+fn archive_around<'a>(path: &'a str, all: &'a BTreeMap<String, RawEntry>) -> Option<&'a str> {
     let mut above = parent(path);
     while let Some(path) = above.filter(|path| !path.is_empty()) {
         match all.get(path) {
             Some(entry) if !entry.in_bundle => {
-                return !integrity::hashes(entry.integrity.as_deref().unwrap_or_default()).is_empty();
+                let pinned = !integrity::hashes(entry.integrity.as_deref().unwrap_or_default()).is_empty();
+                return entry.name.as_deref().or_else(|| directory_name(path)).filter(|_| pinned);
             }
             _ => above = parent(path),
         }
     }
-    false
+    None
 }
 
 /// The package in whose `node_modules` one lies; the empty path for the project.

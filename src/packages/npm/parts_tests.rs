@@ -4,6 +4,7 @@ use std::fs;
 
 fn entry(name: &str, version: &str, depends: &[&str]) -> Entry {
     Entry {
+        archive: name.into(),
         name: name.into(),
         version: version.into(),
         hashes: Vec::new(),

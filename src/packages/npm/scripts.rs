@@ -1,6 +1,6 @@
 //! Install scripts: which there are, which may run, and that those changed nothing but their own package.
 
-use super::package_lock::{self, Lock};
+use super::package_lock::{Entry, Lock};
 use super::parts::Part;
 use crate::packages::{PackageError, Script};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,18 +8,19 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A package whose install scripts may run.
+/// A package whose install scripts may run, with those of what is bundled in its archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// Its name in the registry.
     pub(super) name: String,
-    /// The names of its directories as npm knows them; another than its own for an alias.
-    pub(super) known_as: BTreeSet<String>,
+    /// What the packages in those directories say of their names: another than its own for what it bundles.
+    pub(super) names: BTreeSet<String>,
     /// Its directories, relative to the root.
     pub(super) directories: Vec<PathBuf>,
 }
 
-/// Tells the scripts that may run from those that may not. `names` are what the person allowed.
+/// Tells the scripts that may run from those that may not. `names` are what the person allowed. A package is what the
+/// registry has under its name: what another one bundles, or is an alias of, is not that one, whatever it is called.
 ///
 /// # Errors
 /// A name that no package with an install script has.
@@ -28,10 +29,10 @@ pub(super) fn sorted_out(
     parts: &[Part],
     names: &[String],
 ) -> Result<(Vec<Allowed>, Vec<Script>), PackageError> {
-    let mut with_scripts: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
+    let mut with_scripts: BTreeMap<&str, Vec<(&Entry, &Part)>> = BTreeMap::new();
     for part in parts.iter().filter(|part| !part.manifest.scripts.is_empty()) {
         if let Some(entry) = lock.entries.get(&part.path) {
-            with_scripts.entry(&entry.name).or_default().push(part);
+            with_scripts.entry(&entry.archive).or_default().push((entry, part));
         }
     }
     let mut allowed: Vec<Allowed> = Vec::new();
@@ -43,18 +44,14 @@ pub(super) fn sorted_out(
         if allowed.iter().all(|allowed| allowed.name != *name) {
             allowed.push(Allowed {
                 name: name.clone(),
-                known_as: parts
-                    .iter()
-                    .filter_map(|part| package_lock::directory_name(&part.path))
-                    .map(str::to_owned)
-                    .collect(),
-                directories: parts.iter().map(|part| PathBuf::from(&part.path)).collect(),
+                names: parts.iter().map(|(entry, _)| entry.name.clone()).collect(),
+                directories: parts.iter().map(|(_, part)| PathBuf::from(&part.path)).collect(),
             });
         }
     }
     let mut skipped = Vec::new();
     for (name, parts) in with_scripts.iter().filter(|(name, _)| !names.iter().any(|allowed| allowed == *name)) {
-        let commands: BTreeSet<&String> = parts.iter().flat_map(|part| &part.manifest.scripts).collect();
+        let commands: BTreeSet<&String> = parts.iter().flat_map(|(_, part)| &part.manifest.scripts).collect();
         skipped
             .extend(commands.into_iter().map(|command| Script { package: (*name).into(), command: command.clone() }));
     }
@@ -104,21 +101,28 @@ pub(super) fn difference<'a>(
 }
 
 /// Removes what a build with node-gyp needs only while it builds: it names the directory of the build, so that no two
-/// builds would give the same tree, and it has a link to the machine's Python.
+/// builds would give the same tree, and it has a link to the machine's Python. This is done outside of the jail, to what a
+/// script left: nothing is reached through a link.
 ///
 /// # Errors
 /// The disk.
-pub(super) fn clear_build(package: &Path) -> Result<(), PackageError> {
-    let build = package.join("build");
+pub(super) fn clear_build(root: &Path, package: &Path) -> Result<(), PackageError> {
+    // The scripts of what lies above it ran, too, and what lies behind a link is not the package's.
+    let mut above = package.ancestors().filter(|above| !above.as_os_str().is_empty());
+    if above.any(|above| !root.join(above).symlink_metadata().is_ok_and(|found| found.is_dir())) {
+        return Ok(());
+    }
+    let build = root.join(package).join("build");
     let is_gyps = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_file());
     if !build.symlink_metadata().is_ok_and(|found| found.is_dir()) || !is_gyps(&build.join("config.gypi")) {
         return Ok(());
     }
     let mut unneeded: Vec<PathBuf> =
         ["node_gyp_bins", "Makefile", "config.gypi", "gyp-mac-tool"].map(|name| build.join(name)).to_vec();
-    for kind in ["Release", "Debug"] {
-        unneeded.extend([".deps", "obj.target", "obj"].map(|name| build.join(kind).join(name)));
-        unneeded.extend(named(&build.join(kind), &["a", "d", "o"])?);
+    let kinds = ["Release", "Debug"].map(|kind| build.join(kind));
+    for kind in kinds.iter().filter(|kind| kind.symlink_metadata().is_ok_and(|found| found.is_dir())) {
+        unneeded.extend([".deps", "obj.target", "obj"].map(|name| kind.join(name)));
+        unneeded.extend(named(kind, &["a", "d", "o"])?);
     }
     unneeded.extend(named(&build, &["mk"])?.into_iter().chain(named(&build, &["Makefile"])?));
     for path in unneeded {

@@ -153,7 +153,7 @@ impl Said {
                 }
             }
             if self.git.as_deref().is_none_or(|known| known == "git")
-                && (url.starts_with("git") || url.starts_with("ssh:"))
+                && (url.starts_with("git") || url.starts_with("ssh:") || text.contains(" ls-remote "))
             {
                 self.git = Some(printable(&package_lock::without_secrets(url)));
             }
