@@ -35,6 +35,16 @@ pub enum PackageError {
         /// The registry.
         registry: String,
     },
+    /// Something that the package depends on is not in the registry.
+    #[error("`{package}` needs `{needs}`, which is not in {registry}")]
+    Unmet {
+        /// The package that was asked for.
+        package: String,
+        /// What it needs, itself or by something else that it needs: `NAME@RANGE`, or the name where nothing has it.
+        needs: String,
+        /// The registry.
+        registry: String,
+    },
     /// An archive is not the one of the lock.
     #[error("the archive of `{}` is not the one that its hash names", shown(name))]
     Integrity {
@@ -222,7 +232,7 @@ impl Diagnose for PackageError {
         match self {
             PackageError::Line { .. } => "package-line",
             PackageError::NoPackage { .. } => "no-such-package",
-            PackageError::NoVersion { .. } => "no-such-version",
+            PackageError::NoVersion { .. } | PackageError::Unmet { .. } => "no-such-version",
             PackageError::Integrity { .. } => "integrity-mismatch",
             PackageError::Unpinned { .. } => "unpinned-dependency",
             PackageError::NoEntry { .. } | PackageError::SeveralEntries { .. } | PackageError::NoSuchEntry { .. } => {
@@ -273,6 +283,10 @@ fn next(error: &PackageError) -> String {
                 .into()
         }
         PackageError::NoVersion { .. } => "leave the version out for the latest one: `mcpjail add NAME -- …`".into(),
+        PackageError::Unmet { package, .. } => format!(
+            "the package asks for what its registry does not have (or not yet, or no longer): try another version of \
+             it, `mcpjail add NAME -- npm:{package}@VERSION`"
+        ),
         PackageError::Integrity { .. } => {
             "nothing was kept; if it happens again, the registry or a proxy before it serves something else than was \
              published: tell its operator before another `mcpjail add`"
@@ -362,6 +376,7 @@ mod tests {
         let errors = [
             PackageError::NoPackage { name: text(), registry: text() },
             PackageError::NoVersion { name: text(), version: text(), registry: text() },
+            PackageError::Unmet { package: text(), needs: text(), registry: text() },
             PackageError::Integrity { name: text(), detail: text() },
             PackageError::Unpinned { name: text(), from: text() },
             PackageError::SeveralEntries { name: text(), programs: vec![text()] },
