@@ -87,13 +87,7 @@ impl Bench<'_> {
     /// person's configuration, a home, a cache and a directory for temporary files of its own, no registry, and may write
     /// only there. By a name npm would run the scripts of everything that is called so, aliases and what an archive
     /// brought in a `node_modules` of its own included.
-    pub(super) fn scripts(
-        &self,
-        name: &str,
-        directory: &Path,
-        nodedir: Option<&PathBuf>,
-        network: &[Written],
-    ) -> Job {
+    pub(super) fn scripts(&self, name: &str, directory: &Path, nodedir: Option<&PathBuf>, network: &[Written]) -> Job {
         let Place { root, home, script, .. } = self.place;
         let setting = |word: &&str| !["--ignore-scripts=true", "--bin-links=true"].contains(word);
         let mut argv: Vec<OsString> = vec!["npm".into(), "rebuild".into()];

@@ -47,8 +47,11 @@ fn only_what_was_named_may_run() {
 #[test]
 fn what_is_bundled_is_its_archives() {
     let bundled = "node_modules/evil/node_modules/sharp";
-    let (mut lock, parts) =
-        fixture(&[("node_modules/sharp", "sharp", &["build"]), (bundled, "sharp", &["steal"]), ("node_modules/evil", "evil", &[])]);
+    let (mut lock, parts) = fixture(&[
+        ("node_modules/sharp", "sharp", &["build"]),
+        (bundled, "sharp", &["steal"]),
+        ("node_modules/evil", "evil", &[]),
+    ]);
     lock.entries.get_mut(bundled).unwrap().archive = "evil".into();
     let (allowed, skipped) = sorted_out(&lock, &parts, &["sharp".into()]).unwrap();
     assert_eq!(allowed[0].directories, [PathBuf::from("node_modules/sharp")]);

@@ -78,9 +78,7 @@ fn links(base: &Base) -> Vec<(PathBuf, PathBuf)> {
 /// [`PackageError::Malformed`] with the first such path; the disk.
 pub(super) fn judge(root: &Path, base: &Base) -> Result<(), PackageError> {
     let links = links(base);
-    let kept = |(link, target): &(PathBuf, PathBuf)| {
-        fs::read_link(root.join(link)).is_ok_and(|found| found == *target)
-    };
+    let kept = |(link, target): &(PathBuf, PathBuf)| fs::read_link(root.join(link)).is_ok_and(|found| found == *target);
     let config = PathBuf::from(VENV).join(CONFIG);
     let same = || fs::read(root.join(&config)).is_ok_and(|text| text == configuration(base).as_bytes());
     let mut open = vec![PathBuf::new()];

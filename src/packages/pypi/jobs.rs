@@ -190,11 +190,13 @@ impl Site<'_> {
         self.job(&format!("pip {verb}"), argv, archives, timeout)
     }
 
-    /// Where pip looks for archives.
+    /// Where pip looks for archives: the indexes, or without a network what was kept. Never both: a wheel that another
+    /// index once served would stand beside those of today's, and the highest version of all would be taken.
     fn pip_sources(&self, job: &mut Job) {
-        if self.offline {
-            job.argv.push("--no-index".into());
+        if !self.offline {
+            return;
         }
+        job.argv.push("--no-index".into());
         let kept = self.kept_wheels();
         if kept.is_dir() {
             job.argv.extend(["--find-links".into(), kept.into()]);
@@ -344,6 +346,21 @@ mod tests {
                 assert!(!job.grants.iter().any(|(path, _)| path == Path::new("/home/me/.netrc")), "{job:?}");
             }
         });
+    }
+
+    #[test]
+    fn kept_wheels_are_for_installations_without_a_network() {
+        let cache = tempfile::tempdir().unwrap();
+        std::fs::create_dir(cache.path().join("wheels")).unwrap();
+        let none = Archives { built: &[] };
+        for offline in [false, true] {
+            with(offline, |site| {
+                let site = Site { cache: cache.path(), ..site.clone() };
+                for job in [site.pip_resolve(Path::new("r"), none), site.pip_download(Path::new("r"))] {
+                    assert_eq!((has(&job, "--find-links"), has(&job, "--no-index")), (offline, offline), "{job:?}");
+                }
+            });
+        }
     }
 
     #[test]
