@@ -62,10 +62,9 @@ pub(super) fn install(
     store: &Store,
     loc: &Locations,
 ) -> Result<Made, Failed> {
-    let mut context = Context::of_process()?;
-    // `.` or `node_modules/.bin` in it would be a stranger's directory, or the package that is being installed
-    let plain = std::env::split_paths(&context.path).filter(|directory| directory.is_absolute());
-    context.path = std::env::join_paths(plain).unwrap_or_default();
+    let context = Context::of_process()?;
+    let cwd = context.cwd.clone();
+    let context = context.looking_from(cwd);
     let network: Vec<Written> =
         args.install_net.iter().map(|to| Written { to: to.clone(), private: true, ..Written::default() }).collect();
     let cache = loc.cache_dir.clone();

@@ -198,11 +198,11 @@ impl Package {
     fn resolve_in(&self, args: &[OsString], context: Context) -> Result<Resolved, Failed> {
         let mut argv = self.argv()?;
         argv.extend(args.iter().cloned());
-        // names are not looked up where the host happens to be: what lies there is not the package's
-        let context = Context { cwd: self.root.clone(), ..context };
+        // names are not looked up where the host happens to be, nor in the package, which could bring a `node` of its own
+        let context = context.looking_from(self.root.clone());
         let mut resolved = command::resolve_within(&argv, &context, &self.root)?;
         // what a binary of the package says of libraries is the package's word; of an interpreter it is the machine's
-        let own = resolved.interpreter.is_none();
+        let own = resolved.interpreter.as_ref().is_none_or(|interpreter| interpreter.starts_with(&self.root));
         resolved.grants.retain(|CommandGrant { path, reason }| {
             let reason = reason.as_str();
             let libraries = !own && LIBRARIES.contains(&reason);
@@ -512,6 +512,18 @@ mod tests {
         assert!(resolved.grants.iter().all(|grant| !grant.path.starts_with(&tree.home)), "{:?}", resolved.grants);
         assert!(resolved.trail[0].contains("npm:x@1.0.0") && resolved.trail[0].contains("index.js"));
         assert!(!resolved.trail.iter().any(|step| step.contains("none found")), "{:?}", resolved.trail);
+    }
+
+    /// Relative parts of `PATH` are looked up from where a program is started.
+    #[test]
+    fn a_package_brings_no_runtime_of_its_own() {
+        let tree = Tree::new(&[("node_modules/x/index.js", ""), ("node_modules/.bin/node", "#!/bin/sh\n")]);
+        let machine = tree.machine("machine/node");
+        let path = std::env::join_paths([Path::new("node_modules/.bin"), Path::new("."), machine.parent().unwrap()]);
+        let context = Context { path: path.unwrap(), ..tree.context() };
+        let found = tree.package(node("node_modules/x/index.js"));
+        let resolved = found.resolve_in(&[], context).map_err(|error| error.one_line()).unwrap();
+        assert_eq!(resolved.program, machine);
     }
 
     #[test]

@@ -110,6 +110,15 @@ impl Context {
         Ok(Self { cwd, home, path, env })
     }
 
+    /// The same, looking programs up from `cwd` and in none of the directories of `PATH` that are relative: those would be
+    /// what lies about there, such as `node_modules/.bin` of a stranger's.
+    #[must_use]
+    pub fn looking_from(self, cwd: PathBuf) -> Self {
+        let plain = std::env::split_paths(&self.path).filter(|directory| directory.is_absolute());
+        let path = std::env::join_paths(plain).unwrap_or_default();
+        Self { cwd, path, ..self }
+    }
+
     /// A variable that is set and not empty.
     fn var(&self, name: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

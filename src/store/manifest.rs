@@ -279,16 +279,7 @@ mod tests {
         assert_eq!(manifest.find(&[b"a"]), None);
         assert_eq!(manifest.extent(), (3, 19));
         // written again it is the same
-        let mut writer = Writer::new();
-        for entry in &manifest.entries {
-            let found = match entry.kind {
-                Kind::Directory { .. } => Found::Directory,
-                Kind::File { executable, size, sha256 } => Found::File { executable, size, sha256 },
-                Kind::Link { target } => Found::Link { target: target.to_owned() },
-            };
-            writer.entry(entry.depth, entry.name, &found);
-        }
-        assert_eq!(writer.finish(), text);
+        assert_eq!(written(&manifest), text);
     }
 
     /// Whatever one byte is changed to or wherever it is cut: it is no manifest or another one, never the same tree.
@@ -335,5 +326,41 @@ mod tests {
             deep.entry(depth, if depth == 0 { c"root" } else { c"d" }, &Found::Directory);
         }
         assert!(Manifest::parse(&deep.finish()).is_none());
+    }
+
+    fn written(manifest: &Manifest<'_>) -> Vec<u8> {
+        let mut writer = Writer::new();
+        for entry in &manifest.entries {
+            let found = match entry.kind {
+                Kind::Directory { .. } => Found::Directory,
+                Kind::File { executable, size, sha256 } => Found::File { executable, size, sha256 },
+                Kind::Link { target } => Found::Link { target: target.to_owned() },
+            };
+            writer.entry(entry.depth, entry.name, &found);
+        }
+        writer.finish()
+    }
+
+    proptest::proptest! {
+        /// Whatever is read is what would be written: two texts, and so two addresses, never stand for one tree.
+        #[test]
+        fn what_is_read_is_what_would_be_written(
+            edits in proptest::collection::vec((0_usize..4096, 0_usize..12, proptest::collection::vec(proptest::sample::select(
+                &b"dfxlu\0./ab\x01\xff"[..]), 0..12)), 0..6),
+        ) {
+            let mut text = sample();
+            for (at, cut, put) in edits {
+                let at = MAGIC.len() + at % (text.len() - MAGIC.len() + 1);
+                let end = text.len().min(at + cut);
+                text.splice(at..end, put);
+            }
+            if let Some(manifest) = Manifest::parse(&text) {
+                proptest::prop_assert_eq!(&written(&manifest), &text);
+                for (index, entry) in manifest.entries.iter().enumerate() {
+                    let path = manifest.path(index);
+                    proptest::prop_assert!(path.is_relative() && path.components().count() == entry.depth + 1);
+                }
+            }
+        }
     }
 }

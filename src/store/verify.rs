@@ -54,6 +54,13 @@ impl Store {
                 if status.mode & 0o022 != 0 || ![process::user().0, 0].contains(&status.uid) {
                     return Err(tampered(&path, "others can write it"));
                 }
+                // Whoever could rename it could put another in its place after it was verified.
+                for above in [self.dir(), self.trees_dir()] {
+                    let status = above.metadata().map_err(failed)?;
+                    if status.mode() & 0o022 != 0 || ![process::user().0, 0].contains(&status.uid()) {
+                        return Err(tampered(&above, "others can write it"));
+                    }
+                }
                 return Ok(Opened { path, top });
             }
             if Instant::now() > until {

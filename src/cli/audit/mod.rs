@@ -58,6 +58,8 @@ pub(super) fn audit(name: &str) -> Result<ExitCode, Failed> {
     let record = store.installed(name)?.ok_or_else(|| UpdateError::NotInstalled { name: name.to_owned() })?;
     let installed = store.describe(&record.tree)?;
     let context = Context::of_process()?;
+    let cwd = context.cwd.clone();
+    let context = context.looking_from(cwd);
     let yard = Yard::new(&loc);
     // on the disk of the store, and removed whatever happens
     let stage = store.stage()?;

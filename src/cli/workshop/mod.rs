@@ -223,7 +223,7 @@ impl Workshop for Yard {
 /// Where a job's program is looked for: by its name or its path, and from nowhere, so that no version manager reads what
 /// lies about in the person's directory.
 fn context() -> Result<Context, PackageError> {
-    Ok(Context { cwd: "/".into(), ..Context::of_process().map_err(broken)? })
+    Ok(Context::of_process().map_err(broken)?.looking_from("/".into()))
 }
 
 fn no_jail(error: JailError) -> PackageError {

@@ -198,3 +198,27 @@ fn what_may_be_absent() {
         assert_eq!(lock.entries.get("node_modules/a").unwrap().optional, expected, "{member}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever a registry makes of a lock: it is read or refused, and what is read lies in the tree and is pinned.
+    #[test]
+    fn a_changed_lock_is_refused_or_safe(at in 0_usize..400, cut in 0_usize..20, put in r#"[{}\[\]":,/.@a-z0-9-]{0,16}"#) {
+        let text = format!(
+            r#"{{"lockfileVersion":3,"packages":{{"":{{"dependencies":{{"a":"1.0.0"}}}},
+               "node_modules/a":{{"version":"1.0.0","resolved":"https://registry.npmjs.org/a/-/a-1.0.0.tgz","integrity":"{HASH}"}},
+               "node_modules/a/node_modules/b":{{"version":"1.0.0","inBundle":true}}}}}}"#
+        );
+        let at = at % text.len();
+        let end = text.len().min(at + cut);
+        let changed = [text.get(..at).unwrap(), &put, text.get(end..).unwrap()].concat();
+        if let Ok(lock) = read(changed.as_bytes(), &["registry.npmjs.org:443".into()]) {
+            for (path, entry) in &lock.entries {
+                let plain = |part: &str| !["", ".", ".."].contains(&part);
+                proptest::prop_assert!(path.starts_with("node_modules/") && path.split('/').all(plain), "{}", path);
+                proptest::prop_assert!(is_name(&entry.name) && is_name(&entry.archive));
+                let within = path.matches("node_modules/").count() > 1;
+                proptest::prop_assert!(!entry.hashes.is_empty() || within, "{}", path);
+            }
+        }
+    }
+}

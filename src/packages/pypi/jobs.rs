@@ -191,7 +191,8 @@ impl Site<'_> {
     }
 
     /// Wheels of earlier installations: for a lock, whose hashes say which ones, and where nothing may be fetched. A resolution
-    /// that could fall back to them would hide that an index is not reached.
+    /// that could fall back to them would hide that an index is not reached, and would take the highest version of both:
+    /// one that another index once served.
     fn pip_sources(&self, job: &mut Job, locked: bool) {
         if self.offline {
             job.argv.push("--no-index".into());
@@ -345,6 +346,21 @@ mod tests {
                 assert!(!job.grants.iter().any(|(path, _)| path == Path::new("/home/me/.netrc")), "{job:?}");
             }
         });
+    }
+
+    #[test]
+    fn kept_wheels_are_for_installations_without_a_network() {
+        let cache = tempfile::tempdir().unwrap();
+        std::fs::create_dir(cache.path().join("wheels")).unwrap();
+        let none = Archives { built: &[] };
+        for offline in [false, true] {
+            with(offline, |site| {
+                let site = Site { cache: cache.path(), ..site.clone() };
+                for job in [site.pip_resolve(Path::new("r"), none), site.pip_download(Path::new("r"))] {
+                    assert_eq!((has(&job, "--find-links"), has(&job, "--no-index")), (offline, offline), "{job:?}");
+                }
+            });
+        }
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn program(wanted: Option<&str>, context: &Context) -> Result<PathBuf, PackageEr
     for name in &names {
         // A name is looked up from nowhere: what lies about in the person's directory chooses no Python.
         let cwd = if name.contains('/') { context.cwd.clone() } else { "/".into() };
-        let context = Context { cwd, ..context.clone() };
+        let context = context.clone().looking_from(cwd);
         if let Ok(resolved) = command::resolve(&[OsString::from(name), "-c".into(), "0".into()], &context) {
             return Ok(resolved.program);
         }

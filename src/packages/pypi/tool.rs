@@ -6,7 +6,7 @@ use super::jobs::{Archives, Site};
 use super::python::Base;
 use super::requirements::{Lock, hash, pinned, without_secrets};
 use super::trouble::{self, About};
-use crate::command::{self, Context};
+use crate::command;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ impl Tool {
     /// # Errors
     /// [`PackageError::NoTool`] where there is neither, or a pip that is too old.
     pub(super) fn find(base: &Base, options: &Options<'_>) -> Result<Tool, PackageError> {
-        let context = Context { cwd: "/".into(), ..options.context.clone() };
+        let context = options.context.clone().looking_from("/".into());
         if let Ok(resolved) = command::resolve(&["uv".into(), "--version".into()], &context) {
             return Ok(Tool::Uv(resolved.program));
         }

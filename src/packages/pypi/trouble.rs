@@ -45,7 +45,7 @@ pub(super) fn error(done: &Done, about: &About<'_>) -> PackageError {
     if has(flat, &["hash mismatch for", "do not match the hashes"]) {
         return PackageError::Integrity {
             name: mismatched(flat).unwrap_or_else(|| about.name.into()),
-            detail: tail(text).join("\n"),
+            detail: tail(text).join(" "),
         };
     }
     if has(flat, &["not found in the cache", "because the network was disabled", "network connectivity is disabled"]) {

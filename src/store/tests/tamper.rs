@@ -266,6 +266,13 @@ fn others_files_are_not_trusted() {
     assert!(world.store.verify(&tree, Depth::Quick).unwrap_err().to_string().contains("others can write it"));
     fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
     assert!(world.store.verify(&tree, Depth::Quick).is_ok());
+    // Nor is what lies in a directory where others could put another tree in its place.
+    for above in [world.store.trees_dir(), world.store.dir()] {
+        fs::set_permissions(&above, Permissions::from_mode(0o770)).unwrap();
+        assert!(world.store.verify(&tree, Depth::Quick).unwrap_err().to_string().contains("others can write it"));
+        fs::set_permissions(&above, Permissions::from_mode(0o700)).unwrap();
+    }
+    assert!(world.store.verify(&tree, Depth::Quick).is_ok());
     // Only root can give a file away.
     if dir.metadata().unwrap().uid() == 0 {
         for path in ["root/package.json", "root/node_modules/link", "root/node_modules/empty"] {
