@@ -338,7 +338,7 @@ fn conclusion(name: &str, made: &Made, draft: &Draft, profile: &Path) -> Result<
             if packages == 1 { "" } else { "s" },
             kept.files,
             mib(kept.bytes),
-            kept.shared >> 20,
+            mib(kept.shared),
         ),
     );
     row("tree", kept.tree.to_string());

@@ -176,7 +176,12 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "`--allow-scripts` names a package that is not among those that are installed, or that has no install \
       script.",
     ),
-    ("no-such-version", "The registry has the package, but not that version of it, or no version in that range."),
+    (
+        "no-such-version",
+        "The registry has the package, but not that version of it, or no version in that range. Where the message says \
+      that one package needs another, it is the other one that is missing: every version of the first that asks for it \
+      fails in the same way.",
+    ),
     (
         "no-terminal",
         "`mcpjail approve` asks, item by item, and there is nobody to ask: its input or output is no terminal. \

@@ -9,6 +9,9 @@ use crate::egress::Written;
 use crate::packages::{Installed, Options, PypiSpec, Release, Request, Workshop, local, npm, pypi};
 use crate::store::{Kept, Store};
 
+/// How much of an install script is shown, characters: a package writes it as long as it likes.
+const LONGEST: usize = 120;
+
 /// What may be done to get a package.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct InstallArgs {
@@ -59,7 +62,10 @@ pub(super) fn install(
     store: &Store,
     loc: &Locations,
 ) -> Result<Made, Failed> {
-    let context = Context::of_process()?;
+    let mut context = Context::of_process()?;
+    // `.` or `node_modules/.bin` in it would be a stranger's directory, or the package that is being installed
+    let plain = std::env::split_paths(&context.path).filter(|directory| directory.is_absolute());
+    context.path = std::env::join_paths(plain).unwrap_or_default();
     let network: Vec<Written> =
         args.install_net.iter().map(|to| Written { to: to.clone(), private: true, ..Written::default() }).collect();
     let cache = loc.cache_dir.clone();
@@ -105,8 +111,12 @@ fn named(mut request: Request, installed: &Installed) -> Request {
 
 /// Says what was not run, and what to type where the server needs it.
 pub(super) fn skipped(installed: &Installed) -> Option<String> {
+    let cut = |command: &str| match command.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", command.get(..end).unwrap_or_default()),
+        None => command.to_owned(),
+    };
     let named: Vec<String> =
-        installed.skipped.iter().map(|script| format!("{} (`{}`)", script.package, script.command)).collect();
+        installed.skipped.iter().map(|script| format!("{} (`{}`)", script.package, cut(&script.command))).collect();
     let first = installed.skipped.first()?;
     Some(format!(
         "install scripts were not run: {}; where the server needs one, add it with `--allow-scripts {}`",

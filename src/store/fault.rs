@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Something is not as it was added.
-    #[error("`{}` in the store is not what was added: {what}", shown(path))]
+    #[error("`{}` in the store is not what was added: {}", shown(path), printable(what))]
     Tampered {
         /// The first path that differs.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum StoreError {
         tree: Digest,
     },
     /// A record or a commit that cannot be read.
-    #[error("`{}` is no record of the store: {reason}", shown(path))]
+    #[error("`{}` is no record of the store: {}", shown(path), printable(reason))]
     BadRecord {
         /// The file.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum StoreError {
         name: String,
     },
     /// What cannot be in a tree.
-    #[error("`{}` cannot be put into the store: {reason}", shown(path))]
+    #[error("`{}` cannot be put into the store: {}", shown(path), printable(reason))]
     Unfit {
         /// Relative to the stage.
         path: PathBuf,

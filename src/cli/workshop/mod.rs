@@ -29,7 +29,7 @@ use heard::{Refusals, head, tail};
 use places::Places;
 use std::cell::RefCell;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What is kept of a job's standard output, bytes.
@@ -127,7 +127,7 @@ impl Yard {
     }
 
     fn plan(&self, job: &Job) -> Result<Plan, PackageError> {
-        let command = command::resolve(&job.argv, &context(job)?).map_err(broken)?;
+        let command = command::resolve(&job.argv, &context()?).map_err(broken)?;
         let mut variables = Variables::new("/", &self.loc.home, Vec::new());
         variables.syscall_members = members;
         let profile = load_install(&job.network, &variables, &self.loc).map_err(broken)?;
@@ -220,12 +220,10 @@ impl Workshop for Yard {
     }
 }
 
-/// Where a job's program is looked for: by its name as the person would have it, by its path from nowhere, so that no
-/// version manager reads what lies about in the person's directory.
-fn context(job: &Job) -> Result<Context, PackageError> {
-    let context = Context::of_process().map_err(broken)?;
-    let by_path = job.argv.first().is_some_and(|program| Path::new(program).is_absolute());
-    Ok(if by_path { Context { cwd: "/".into(), ..context } } else { context })
+/// Where a job's program is looked for: by its name or its path, and from nowhere, so that no version manager reads what
+/// lies about in the person's directory.
+fn context() -> Result<Context, PackageError> {
+    Ok(Context { cwd: "/".into(), ..Context::of_process().map_err(broken)? })
 }
 
 fn no_jail(error: JailError) -> PackageError {

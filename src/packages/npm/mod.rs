@@ -98,7 +98,8 @@ fn install_in(
         Some(text) => text.to_vec(),
         None => {
             workshop.step(&format!("resolving {name}"));
-            run(workshop, &bench.resolve(&config, &specs, options.network), &about)?;
+            run(workshop, &bench.resolve(&config, &specs, options.network), &about)
+                .map_err(|error| needed(error, &request.packages))?;
             let text = fs::read(&lock_path).map_err(|source| PackageError::io("read", &lock_path, source))?;
             package_lock::scrubbed(text)?
         }
@@ -107,7 +108,8 @@ fn install_in(
     write(&place.root.join(manifest::FILE), &project(&lock.direct, &[]))?;
     write(&lock_path, &text)?;
     workshop.step(&format!("installing {} packages", lock.entries.len()));
-    let done = run(workshop, &bench.unpack(&config, options.network), &about)?;
+    let done = run(workshop, &bench.unpack(&config, options.network), &about)
+        .map_err(|error| needed(error, &request.packages))?;
     for warning in trouble::warnings(&done.stderr) {
         workshop.note(&warning);
     }
@@ -138,6 +140,21 @@ fn install_in(
         skipped,
         ran: allowed.into_iter().map(|allowed| allowed.name).collect(),
     })
+}
+
+/// Tells what nobody asked for as what it is: npm says of a dependency's dependency what it says of the package itself.
+fn needed(error: PackageError, asked: &[NpmSpec]) -> PackageError {
+    let (needs, registry) = match &error {
+        PackageError::NoPackage { name, registry } if asked.iter().all(|spec| spec.name != *name) => {
+            (name.clone(), registry.clone())
+        }
+        PackageError::NoVersion { name, version, registry } if asked.iter().all(|spec| spec.name != *name) => {
+            (format!("{name}@{version}"), registry.clone())
+        }
+        _ => return error,
+    };
+    let package = asked.first().map(|spec| spec.name.clone()).unwrap_or_default();
+    PackageError::Unmet { package, needs, registry }
 }
 
 /// `NAME@VERSION` as npm's word for something in a registry, and nothing else.

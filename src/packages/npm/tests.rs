@@ -247,6 +247,31 @@ fn nothing_is_unpacked_of_a_lock_that_pins_too_little() {
 }
 
 #[test]
+fn what_only_a_dependency_asks_for_is_told_as_that() {
+    let world = World::new();
+    let fails = |said: &str| {
+        world.put("npm", &NPM.replace("install) cp", &format!("install) echo 'npm error {said}' >&2; exit 1; cp")));
+        world.install("a", &[], None, &Plain::default()).unwrap_err()
+    };
+    let version =
+        |name: &str| fails(&format!("code ETARGET\nnpm error notarget No matching version found for {name}."));
+    match version("deep@^1.0.6") {
+        PackageError::Unmet { package, needs, registry } => {
+            assert_eq!((package.as_str(), needs.as_str(), registry.as_str()), ("@s/server", "deep@^1.0.6", "r.test"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(version("@s/server@9.9.9"), PackageError::NoVersion { .. }));
+    let gone =
+        |name: &str| fails(&format!("code E404\nnpm error 404 Not Found - GET https://r.test/{name} - Not found"));
+    match gone("deep") {
+        PackageError::Unmet { needs, .. } => assert_eq!(needs, "deep"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(gone("@s%2fserver"), PackageError::NoPackage { .. }));
+}
+
+#[test]
 fn without_npm_and_with_an_old_one_it_says_so() {
     let mut world = World::new();
     world.put("fixture/config.json", r#"{"npm-version":"7.24.2"}"#);

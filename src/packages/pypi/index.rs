@@ -106,9 +106,26 @@ pub(super) struct Indexes {
     pub(super) rules: Vec<Written>,
     /// The index that is asked first, for people.
     pub(super) name: String,
+    /// Files and directories of those to read that hold nothing but credentials.
+    pub(super) secret: Vec<PathBuf>,
+    /// The first place that holds credentials of one of these hosts, for people.
+    pub(super) credentials: Option<String>,
 }
 
+/// Variables that lead to credentials.
+const SECRET: [&str; 3] = ["NETRC", "UV_NETRC", "UV_CREDENTIALS_DIR"];
+
 impl Indexes {
+    /// The same for a job in which a stranger's build runs: without the credentials of other hosts. A job whose indexes
+    /// themselves need some is not to be run at all ([`Indexes::credentials`]): without them an index would be passed over,
+    /// and its packages taken from another one.
+    pub(super) fn of_builds(&self) -> Indexes {
+        let mut own = self.clone();
+        own.env.retain(|(name, _)| !SECRET.iter().any(|secret| name == secret));
+        own.read.retain(|path| !self.secret.contains(path));
+        own
+    }
+
     /// Gives a job what it needs to reach the indexes.
     pub(super) fn give(&self, job: &mut Job, network: &[Written]) {
         job.env.extend(self.env.iter().cloned());
@@ -142,6 +159,8 @@ struct Found<'a> {
     more: Vec<String>,
     proxies: Vec<String>,
     no_index: bool,
+    secret: Vec<PathBuf>,
+    credentials: Option<String>,
 }
 
 impl<'a> Found<'a> {
@@ -154,7 +173,13 @@ impl<'a> Found<'a> {
             more: Vec::new(),
             proxies: Vec::new(),
             no_index: false,
+            secret: Vec::new(),
+            credentials: None,
         }
+    }
+
+    fn holds_credentials(&mut self, place: &str) {
+        self.credentials.get_or_insert_with(|| place.to_owned());
     }
 
     fn var(&self, name: &str) -> Option<&'a OsStr> {
@@ -185,6 +210,12 @@ impl<'a> Found<'a> {
         for name in COMMON.iter().chain(own) {
             if let Some(value) = self.var(name) {
                 self.env.push(((*name).into(), value.to_owned()));
+                let text = value.to_string_lossy();
+                let keys = name.ends_with("CLIENT_CERT")
+                    || (name.ends_with("KEYRING_PROVIDER") && !["disabled", "import"].contains(&&*text));
+                if keys || has_password(&text) {
+                    self.holds_credentials(name);
+                }
             }
         }
         if whose == Whose::Uv {
@@ -196,6 +227,7 @@ impl<'a> Found<'a> {
             let names: Vec<OsString> = self.context.env.keys().filter(secret).cloned().collect();
             for name in names {
                 if let Some(value) = self.context.env.get(&name) {
+                    self.holds_credentials(&name.to_string_lossy());
                     self.env.push((name, value.clone()));
                 }
             }
@@ -236,6 +268,9 @@ impl<'a> Found<'a> {
                         self.read.insert(dir);
                     }
                 }
+                if let Some((_, dir)) = self.env.iter().find(|(name, _)| name == "UV_CREDENTIALS_DIR") {
+                    self.secret.push(cwd.join(dir));
+                }
             }
             Whose::Pip => {
                 self.default.extend(words("PIP_INDEX_URL"));
@@ -270,6 +305,9 @@ impl<'a> Found<'a> {
         for file in files {
             let Some(text) = small_text(&file) else { continue };
             self.read.insert(file.clone());
+            if has_password(&text) || text.contains("keyring-provider") {
+                self.holds_credentials(&file.to_string_lossy());
+            }
             let Ok(table) = text.parse::<toml::Table>() else { continue };
             let base = file.parent().unwrap_or(Path::new("/")).to_path_buf();
             self.uv_table(&table, &base);
@@ -327,6 +365,9 @@ impl<'a> Found<'a> {
         for file in files {
             let Some(text) = small_text(&file) else { continue };
             self.read.insert(file.clone());
+            if has_password(&text) || ini(&text).iter().any(|(key, _)| key == "client-cert") {
+                self.holds_credentials(&file.to_string_lossy());
+            }
             let base = file.parent().unwrap_or(Path::new("/")).to_path_buf();
             for (key, value) in ini(&text) {
                 let words = || value.split_whitespace().map(str::to_owned);
@@ -352,6 +393,7 @@ impl<'a> Found<'a> {
             .unwrap_or_else(|| self.context.home.join(".netrc"));
         if file.is_file() {
             self.env.push(("NETRC".into(), file.clone().into()));
+            self.secret.push(file.clone());
             self.read.insert(file);
         }
     }
@@ -407,14 +449,45 @@ impl<'a> Found<'a> {
                 }
             }
         }
+        let named: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+        let known = self.secret.iter().find(|path| knows(path, &named));
+        if let Some(place) = known.map(|path| path.to_string_lossy().into_owned()) {
+            self.holds_credentials(&place);
+        }
         // The person's own configuration names these hosts, so they may lie in a private network.
         let rules = hosts.into_iter().map(|(host, port)| Written {
             to: destination(&host, port),
             private: true,
             ..Written::default()
         });
-        Indexes { env: self.env, read: self.read.into_iter().collect(), rules: rules.collect(), name }
+        let Found { env, read, secret, credentials, .. } = self;
+        Indexes { env, read: read.into_iter().collect(), rules: rules.collect(), name, secret, credentials }
     }
+}
+
+/// Whether an address in a text has a user or a password in it.
+fn has_password(text: &str) -> bool {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',')).any(|word| {
+        let authority = word.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+        authority.is_some_and(|authority| authority.contains('@'))
+    })
+}
+
+/// Whether a netrc, or a file of uv's credentials, is about one of these hosts.
+fn knows(path: &Path, hosts: &[&str]) -> bool {
+    if path.is_dir() {
+        let files = path.read_dir().into_iter().flatten().flatten();
+        let mut texts = files.filter_map(|file| small_text(&file.path()));
+        return texts.any(|text| hosts.iter().any(|host| text.contains(host)));
+    }
+    let Some(text) = small_text(path) else { return false };
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        if word == "default" || (word == "machine" && words.next().is_some_and(|host| hosts.contains(&host))) {
+            return true;
+        }
+    }
+    false
 }
 
 /// A variable that is set and not empty.

@@ -107,11 +107,13 @@ impl Site<'_> {
         if archives.built.is_empty() {
             job.grants.push((self.cache.to_owned(), Access::Write));
         }
+        let builds = (!archives.built.is_empty()).then(|| self.indexes.of_builds());
+        let indexes = builds.as_ref().unwrap_or(self.indexes);
         if self.offline {
-            let offline = Indexes { rules: Vec::new(), ..self.indexes.clone() };
+            let offline = Indexes { rules: Vec::new(), ..indexes.clone() };
             offline.give(&mut job, &[]);
         } else {
-            self.indexes.give(&mut job, self.network);
+            indexes.give(&mut job, self.network);
         }
         job
     }
@@ -292,6 +294,8 @@ mod tests {
             read: vec!["/home/me/.netrc".into()],
             rules: vec![rule],
             name: "PyPI".into(),
+            secret: vec!["/home/me/.netrc".into()],
+            credentials: None,
         };
         let more = [Written { to: "cdn.example:443".into(), ..Written::default() }];
         test(&Site {
@@ -338,6 +342,7 @@ mod tests {
                     "a build cannot write to the cache: {job:?}"
                 );
                 assert!(!job.env.iter().any(|(_, value)| value == "/c/uv") && !has(&job, "/c/pip"));
+                assert!(!job.grants.iter().any(|(path, _)| path == Path::new("/home/me/.netrc")), "{job:?}");
             }
         });
     }

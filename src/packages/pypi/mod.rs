@@ -31,6 +31,7 @@ pub(super) use adopt::{Adopted, adopt};
 use jobs::Site;
 use requirements::{Lock, normal, requirement};
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use tool::{Tool, Work};
 
@@ -108,6 +109,7 @@ fn fill(
     let count = lock.pins().count();
     workshop.step(&format!("installing {count} package{}", if count == 1 { "" } else { "s" }));
     let built = work.install(&built)?;
+    environment::judge(root, &base)?;
     let packages = environment::packages(&base);
     let directories = [root.join(&packages)];
     let installed = metadata::read(&directories)?;
@@ -148,6 +150,13 @@ fn compile_tree(site: &Site<'_>, directories: &[PathBuf], workshop: &dyn Worksho
     Ok(())
 }
 
+/// Writes a file of ours anew: a build may have left a link in its place, which is replaced and not followed.
 fn write(path: &Path, text: &str) -> Result<(), PackageError> {
-    fs::write(path, text).map_err(|error| PackageError::io("write", path, error))
+    let failed = |error| PackageError::io("write", path, error);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
 }

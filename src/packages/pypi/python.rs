@@ -114,7 +114,10 @@ fn program(wanted: Option<&str>, context: &Context) -> Result<PathBuf, PackageEr
         },
     }
     for name in &names {
-        if let Ok(resolved) = command::resolve(&[OsString::from(name), "-c".into(), "0".into()], context) {
+        // A name is looked up from nowhere: what lies about in the person's directory chooses no Python.
+        let cwd = if name.contains('/') { context.cwd.clone() } else { "/".into() };
+        let context = Context { cwd, ..context.clone() };
+        if let Ok(resolved) = command::resolve(&[OsString::from(name), "-c".into(), "0".into()], &context) {
             return Ok(resolved.program);
         }
     }

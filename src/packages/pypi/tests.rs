@@ -40,6 +40,20 @@ impl Workshop for Unjailed {
     }
 }
 
+#[test]
+fn a_link_in_the_place_of_a_file_of_ours_is_not_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    let (precious, file) = (temp.path().join("precious"), temp.path().join("requirements.txt"));
+    fs::write(&precious, "kept").unwrap();
+    std::os::unix::fs::symlink(&precious, &file).unwrap();
+    write(&file, "lock").unwrap();
+    write(&file, "again").unwrap();
+    assert_eq!(
+        (fs::read_to_string(&precious).unwrap(), fs::read_to_string(&file).unwrap()),
+        ("kept".into(), "again".into())
+    );
+}
+
 /// `MCPJAIL_PYPI='DIR|NAME|VERSION|PYTHON|SCRIPTS|FLAGS'`: installs into `DIR/root`, prints what is there.
 #[test]
 #[ignore = "needs an index: run by hand with MCPJAIL_PYPI"]

@@ -6,7 +6,7 @@ use super::jobs::{Archives, Site};
 use super::python::Base;
 use super::requirements::{Lock, hash, pinned, without_secrets};
 use super::trouble::{self, About};
-use crate::command;
+use crate::command::{self, Context};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,8 @@ impl Tool {
     /// # Errors
     /// [`PackageError::NoTool`] where there is neither, or a pip that is too old.
     pub(super) fn find(base: &Base, options: &Options<'_>) -> Result<Tool, PackageError> {
-        if let Ok(resolved) = command::resolve(&["uv".into(), "--version".into()], options.context) {
+        let context = Context { cwd: "/".into(), ..options.context.clone() };
+        if let Ok(resolved) = command::resolve(&["uv".into(), "--version".into()], &context) {
             return Ok(Tool::Uv(resolved.program));
         }
         let what = match &base.pip {
@@ -108,7 +109,7 @@ impl Work<'_> {
                     return Ok(Vec::new());
                 }
                 let built = if built.is_empty() { self.scripts } else { built };
-                self.run(&self.site.pip_install(runner, Archives { built }))?;
+                self.build(&self.site.pip_install(runner, Archives { built }))?;
                 Ok(built.to_vec())
             }
         }
@@ -135,7 +136,7 @@ impl Work<'_> {
         job: impl Fn(Archives<'_>) -> Job,
     ) -> Result<(Done, Vec<String>), PackageError> {
         if !built.is_empty() {
-            return Ok((self.run(&job(Archives { built }))?, built.to_vec()));
+            return Ok((self.build(&job(Archives { built }))?, built.to_vec()));
         }
         let error = match self.run(&job(Archives { built: &[] })) {
             Ok(done) => return Ok((done, Vec::new())),
@@ -145,7 +146,21 @@ impl Work<'_> {
         if self.scripts.is_empty() || !wanted {
             return Err(error);
         }
-        Ok((self.run(&job(Archives { built: self.scripts }))?, self.scripts.to_vec()))
+        Ok((self.build(&job(Archives { built: self.scripts }))?, self.scripts.to_vec()))
+    }
+
+    /// Runs a job in which strangers' builds run, unless they could read credentials of the person's there.
+    fn build(&self, job: &Job) -> Result<Done, PackageError> {
+        match &self.site.indexes.credentials {
+            None => self.run(job),
+            Some(place) => Err(PackageError::Line {
+                line: format!("--allow-scripts {}", self.scripts.join(" --allow-scripts ")),
+                reason: format!("its build could read the credentials in `{}`", crate::diagnose::printable(place)),
+                hint: "build its wheel yourself and have the index serve that, or type the same `mcpjail add` with a \
+                       configuration that holds no credentials (`UV_CONFIG_FILE`, `PIP_CONFIG_FILE`, `NETRC`)"
+                    .into(),
+            }),
+        }
     }
 
     fn run(&self, job: &Job) -> Result<Done, PackageError> {

@@ -78,6 +78,36 @@ fn what_is_in_use_stays() {
     assert_eq!(world.store.collect(&|_| false, false).unwrap().trees, 1);
 }
 
+/// An add that ends between the reading of the records and the taking of what they do not name.
+#[test]
+fn what_was_committed_meanwhile_stays() {
+    let world = World::new();
+    let first = world.keep("first").tree;
+    write_record(&world.store, &record("first", first, None), "first");
+    let late = std::cell::RefCell::new(Some(world.keep("late")));
+    let tree = late.borrow().as_ref().unwrap().tree;
+    let freed = world.store.collect(
+        &|_| {
+            if let Some(kept) = late.take() {
+                write_record(&world.store, &record("late", kept.tree, None), "late");
+            }
+            true
+        },
+        false,
+    );
+    assert_eq!((freed.unwrap().trees, late.into_inner().is_none()), (0, true));
+    assert_eq!(world.store.installed("late").unwrap().unwrap().tree, tree);
+    assert!(world.store.verify(&tree, Depth::Deep).is_ok());
+    // A profile that was written after it had been looked for.
+    let asked = std::cell::Cell::new(0);
+    let is_server = |name: &str| {
+        asked.set(asked.get() + 1);
+        name != "late" || asked.get() > 2
+    };
+    assert_eq!(world.store.collect(&is_server, false).unwrap(), Freed::default());
+    assert!(world.store.installed("late").unwrap().is_some() && world.store.verify(&tree, Depth::Quick).is_ok());
+}
+
 /// Nobody knows which tree a record names that cannot be read.
 #[test]
 fn a_broken_record_stops_it() {

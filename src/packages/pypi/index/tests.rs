@@ -1,4 +1,4 @@
-//! Tests of what is beside.
+//! Indexes as people configure them.
 
 use super::*;
 use crate::egress::Rule;
@@ -76,6 +76,40 @@ fn uv_is_configured_by_variables_and_files() {
     for name in ["UV_CACHE_DIR", "PIP_INDEX_URL", "AWS_SECRET_ACCESS_KEY"] {
         assert!(!has_env(&found, name), "{name}");
     }
+}
+
+/// A build is a stranger's program: what it could read of credentials it could keep in the tree.
+#[test]
+fn builds_get_no_credentials() {
+    let person = Person::new(&[("UV_INDEX_URL", "https://one.example/simple")]);
+    let netrc = person.file(".netrc", "machine other.example login me password pw\n");
+    let found = read(&person.context, Whose::Uv);
+    let builds = found.of_builds();
+    assert!(found.read.contains(&netrc) && has_env(&found, "NETRC") && found.credentials.is_none());
+    assert!(!builds.read.contains(&netrc) && !has_env(&builds, "NETRC") && has_env(&builds, "UV_INDEX_URL"));
+    assert_eq!(builds.rules, found.rules);
+    let held = |person: &Person, whose| read(&person.context, whose).credentials;
+    for text in ["machine one.example login me password pw", "machine x login y password z\ndefault login a"] {
+        person.file(".netrc", text);
+        assert!(held(&person, Whose::Uv).unwrap().ends_with(".netrc"), "{text}");
+    }
+    let dir = Person::new(&[]);
+    dir.file(".local/share/uv/credentials/credentials.toml", "service = 'https://pypi.org/simple'");
+    assert!(held(&dir, Whose::Uv).unwrap().ends_with("uv/credentials"));
+    for (name, value) in [
+        ("UV_INDEX_CORP_PASSWORD", "pw"),
+        ("UV_INDEX", "corp=https://me:pw@one.example/simple"),
+        ("HTTPS_PROXY", "http://me:pw@proxy.example:1"),
+        ("UV_KEYRING_PROVIDER", "subprocess"),
+        ("SSL_CLIENT_CERT", "/key.pem"),
+    ] {
+        assert_eq!(held(&Person::new(&[(name, value)]), Whose::Uv).as_deref(), Some(name));
+    }
+    let pip = Person::new(&[]);
+    pip.file(".config/pip/pip.conf", "[global]\nindex-url = https://u:p@one.example/simple\n");
+    assert!(held(&pip, Whose::Pip).unwrap().ends_with("pip.conf"));
+    let plain = Person::new(&[("UV_INDEX", "https://one.example/@scope/simple"), ("HTTPS_PROXY", "p.example:1")]);
+    assert_eq!(held(&plain, Whose::Uv), None);
 }
 
 #[test]
