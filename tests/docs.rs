@@ -387,6 +387,25 @@ fn the_threat_model_names_every_attack_and_no_other() {
 }
 
 #[test]
+fn the_threat_model_names_trials_of_packages_that_exist() {
+    let mut trials = String::new();
+    for entry in fs::read_dir(path("tests/packages")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.is_file() {
+            trials.push_str(&fs::read_to_string(file).unwrap());
+        }
+    }
+    let text = document("docs/THREAT_MODEL.md");
+    let rows = text.split_once("`tests/packages`").unwrap().1.split_once("Real servers stand").unwrap().0;
+    let named: Vec<String> =
+        code(rows).into_iter().filter(|code| code.contains("::") && !code.contains("GROUP")).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        assert!(trials.contains(&format!("\"{name}\"")), "no trial is called `{name}`");
+    }
+}
+
+#[test]
 fn what_the_threat_model_shows_of_etc_is_in_the_default_profile() {
     let profile = print(&["profiles", "default"]);
     let text = document("docs/THREAT_MODEL.md");

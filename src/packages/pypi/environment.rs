@@ -94,7 +94,7 @@ pub(super) fn judge(root: &Path, base: &Base) -> Result<(), PackageError> {
             };
             if kind.is_dir() {
                 open.push(relative);
-            } else if !kind.is_file() && !(kind.is_symlink() && ours()) {
+            } else if !(kind.is_file() || kind.is_symlink() && ours()) {
                 let reason = if kind.is_symlink() { "a link that no wheel has" } else { "no regular file" };
                 let what = crate::diagnose::printable(&relative.to_string_lossy());
                 return Err(PackageError::Malformed { what, reason: format!("it is {reason}") });
