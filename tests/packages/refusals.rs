@@ -130,7 +130,7 @@ fn lies(suite: &mut Suite) {
     let pypi = [
         lie("changed", "/fixture_tides-1.0.0-py3-none-any.whl", changed(), CHANGED, "fixture-tides"),
         lie("changed_dependency", "/fixture_shore-1.0.0-py3-none-any.whl", changed(), CHANGED, "fixture-shore"),
-        lie("truncated", "/fixture_shore-1.0.0-py3-none-any.whl", Trick::Truncated, EITHER, "127.0.0.1"),
+        lie("truncated", "/fixture_shore-1.0.0-py3-none-any.whl", Trick::Truncated, EITHER, "fixture-shore"),
         lie("truncated_metadata", "whl.metadata", Trick::Truncated, EITHER, "127.0.0.1"),
         lie("stalled", "/fixture_shore-1.0.0-py3-none-any.whl", Trick::Stalled, UNREACHABLE, "127.0.0.1"),
         lie("stalled_index", "/simple/fixture-shore", Trick::Stalled, UNREACHABLE, "127.0.0.1"),
@@ -221,7 +221,7 @@ fn npm_unpinned(world: &Arc<World>) {
     for (name, spec, told) in [
         ("fixture-by-url", url.as_str(), "fixture-words"),
         ("fixture-by-git", "git+https://127.0.0.1:1/words.git", "git"),
-        ("fixture-by-file", "file:../../../canary", "fixture-words"),
+        ("fixture-by-file", "file:../../../canary", "canary"),
     ] {
         registry.npm(server(name, "1.0.0", json!({ "dependencies": { "fixture-words": spec } })));
         let failed = home.add("x", &[], &["npx", "-y", name]);
