@@ -349,16 +349,18 @@ mod tests {
     }
 
     #[test]
-    fn kept_wheels_are_for_installations_without_a_network() {
+    fn kept_wheels_are_for_locks_and_installations_without_a_network() {
         let cache = tempfile::tempdir().unwrap();
         std::fs::create_dir(cache.path().join("wheels")).unwrap();
         let none = Archives { built: &[] };
         for offline in [false, true] {
             with(offline, |site| {
                 let site = Site { cache: cache.path(), ..site.clone() };
-                for job in [site.pip_resolve(Path::new("r"), none), site.pip_download(Path::new("r"))] {
-                    assert_eq!((has(&job, "--find-links"), has(&job, "--no-index")), (offline, offline), "{job:?}");
-                }
+                let (resolve, download) = (site.pip_resolve(Path::new("r"), none), site.pip_download(Path::new("r")));
+                assert_eq!((has(&resolve, "--find-links"), has(&resolve, "--no-index")), (offline, offline));
+                // what a lock's hashes name is the same from wherever it comes
+                assert!(has(&download, "--require-hashes") && has(&download, "--find-links"), "{download:?}");
+                assert_eq!(has(&download, "--no-index"), offline);
             });
         }
     }
