@@ -35,6 +35,12 @@ pub(super) const CODES: &[(&str, &str)] = &[
       that no server can fill the memory before it is known.",
     ),
     (
+        "contents-replaced",
+        "`mcpjail update --yes` met a package that has other contents under the version that runs now. No registry \
+      should serve that: somebody replaced what was published, or another registry is asked. Without `--yes` it is \
+      shown and asked about; `--accept-findings` says that somebody has looked into it.",
+    ),
+    (
         "disk-full",
         "The disk ran full while a package was installed or the store written. Nothing of it is kept: free some \
       space, or let `mcpjail store gc` remove what no server needs, and type the command again.",

@@ -32,7 +32,8 @@ pub(super) struct ConsentArgs {
     /// Approve everything without asking
     #[arg(long)]
     pub(super) yes: bool,
-    /// With --yes, approve even a name like a well-known one's, and what the inspectors find grave
+    /// With --yes, approve even a name like a well-known one's, other contents under the same version, and what the
+    /// inspectors find grave
     #[arg(long, requires = "yes")]
     pub(super) accept_findings: bool,
 }

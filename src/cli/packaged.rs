@@ -173,11 +173,10 @@ impl Package {
             return Err(PackageRunError::Mismatch { name, package, installed: release, origin }.into());
         }
         let records = store.record_path(&name);
-        let verifying =
-            depth.map(|depth| Verifying::start(store.clone(), record, records.clone(), depth)).transpose()?;
+        let verifying = depth.map(|depth| Verifying::start(store.clone(), name.clone(), record, depth)).transpose()?;
         let root = store.root(&tree);
         let real = root.canonicalize().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { tree },
+            io::ErrorKind::NotFound => StoreError::Missing { tree }.of(&name),
             _ => StoreError::io("look up", &root, source),
         })?;
         // links above the trees are the person's; one in the place of a tree is nobody's
@@ -331,13 +330,13 @@ impl Package {
 pub(super) struct Verifying(Option<JoinHandle<Result<Checked, StoreError>>>);
 
 impl Verifying {
-    /// `path` is where the record came from.
-    fn start(store: Store, record: Record, path: PathBuf, depth: Depth) -> Result<Verifying, Failed> {
+    fn start(store: Store, name: String, record: Record, depth: Depth) -> Result<Verifying, Failed> {
         let verify = move || {
-            let checked = store.verify(&record.tree, depth)?;
+            let checked = store.verify(&record.tree, depth).map_err(|error| error.of(&name))?;
             // the record says it so that nobody has to wait for the tree to be read; the tree has the last word
             if checked.installed.start != record.start || checked.installed.release != record.release {
-                return Err(StoreError::BadRecord { path, reason: "the package says something else of itself".into() });
+                let (path, reason) = (store.record_path(&name), "the package says something else of itself".into());
+                return Err(StoreError::BadRecord { path, reason });
             }
             Ok(checked)
         };

@@ -60,6 +60,9 @@ pub(super) enum UpdateError {
     /// The profile cannot be read.
     #[error("cannot read `{}`", visible(&path.to_string_lossy()))]
     Profile { path: PathBuf, source: io::Error },
+    /// Nobody was asked about what no registry should serve.
+    #[error("the registry has other contents now for {}", visible(packages))]
+    Replaced { name: String, packages: String },
     /// A reinstall came out different.
     #[error("the same release has other files now: `{now}` in the place of `{then}`")]
     OtherTree { then: String, now: String },
@@ -73,6 +76,7 @@ impl Diagnose for UpdateError {
             UpdateError::NothingBefore { .. } | UpdateError::NoLockBefore { .. } => "nothing-before",
             UpdateError::NoPackageLine { .. } => "package-mismatch",
             UpdateError::Profile { .. } => "profile-unreadable",
+            UpdateError::Replaced { .. } => "contents-replaced",
             UpdateError::OtherTree { .. } => "reinstall-differs",
         }
     }
@@ -80,6 +84,7 @@ impl Diagnose for UpdateError {
     fn exit(&self) -> Exit {
         match self {
             UpdateError::OtherTree { .. } => Exit::Drift,
+            UpdateError::Replaced { .. } => Exit::Findings,
             _ => Exit::Usage,
         }
     }
@@ -95,6 +100,10 @@ impl Diagnose for UpdateError {
             }
             UpdateError::NoPackageLine { .. } => "write `package = \"…\"` as `mcpjail store list` shows it".into(),
             UpdateError::Profile { .. } => return None,
+            UpdateError::Replaced { name, .. } => format!(
+                "find out why; to see all that differs and decide, `mcpjail update {name}` in a terminal; if it is meant, \
+                 add `--accept-findings`"
+            ),
             UpdateError::OtherTree { .. } => {
                 "look at what changed: `mcpjail update NAME VERSION` with the same version shows it and asks".into()
             }
@@ -201,6 +210,11 @@ impl At<'_> {
         };
         let text = self.profile.with(&record.release)?;
         say(&differences(self.record, &record, before, &made.installed))?;
+        let replaced = replaced(before, &made.installed);
+        if args.consent.yes && !args.consent.accept_findings && !replaced.is_empty() {
+            let packages = replaced.join(", ");
+            return Err(UpdateError::Replaced { name: self.name.to_owned(), packages }.into());
+        }
         let staged = TemporaryProfile::write(self.name, &text, self.store)?;
         let target = TargetArgs {
             grants: GrantArgs::default(),
@@ -302,6 +316,16 @@ fn joined(kept: &[String], given: &[String]) -> Vec<String> {
     let mut all = kept.to_vec();
     all.extend(given.iter().filter(|entry| !kept.contains(entry)).cloned());
     all
+}
+
+/// Packages whose contents are others under the same version: a person would ask why.
+fn replaced(before: Option<&Installed>, after: &Installed) -> Vec<String> {
+    let found = before.map(|before| changes(&before.components, &after.components)).unwrap_or_default();
+    let grave = found.into_iter().filter_map(|change| match change {
+        changes::Change::Contents { name, version } => Some(format!("`{name}` {version}")),
+        _ => None,
+    });
+    grave.collect()
 }
 
 /// What differs between the versions, for a person. The catalog's differences follow.

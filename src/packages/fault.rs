@@ -191,6 +191,9 @@ pub enum PackageError {
         /// What to do instead.
         hint: String,
     },
+    /// The words lead to no program that could be copied.
+    #[error("{0}")]
+    Command(Box<dyn Diagnose>),
     /// The install jail, or the program in it.
     #[error("the install jail cannot be built: {0}")]
     Jail(Box<dyn Diagnose>),
@@ -249,14 +252,14 @@ impl Diagnose for PackageError {
             PackageError::Failed { .. } | PackageError::TimedOut { .. } => "install-failed",
             PackageError::Malformed { .. } => "install-malformed",
             PackageError::Local { .. } => "local-package",
-            PackageError::Jail(error) => error.code(),
+            PackageError::Jail(error) | PackageError::Command(error) => error.code(),
             PackageError::Io { .. } => "io",
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
-            PackageError::Jail(error) => error.exit(),
+            PackageError::Jail(error) | PackageError::Command(error) => error.exit(),
             PackageError::Integrity { .. } => Exit::Drift,
             _ => Exit::Usage,
         }
@@ -268,7 +271,7 @@ impl Diagnose for PackageError {
             | PackageError::NoEntry { hint, .. }
             | PackageError::NoTool { hint, .. }
             | PackageError::Local { hint, .. } => Some(shown(hint)),
-            PackageError::Jail(error) => error.hint(),
+            PackageError::Jail(error) | PackageError::Command(error) => error.hint(),
             other => Some(shown(&next(other))),
         }
     }
@@ -351,14 +354,19 @@ fn next(error: &PackageError) -> String {
         | PackageError::NoEntry { hint, .. }
         | PackageError::NoTool { hint, .. }
         | PackageError::Local { hint, .. } => hint.clone(),
-        PackageError::Jail(error) => error.hint().unwrap_or_default(),
+        PackageError::Jail(error) | PackageError::Command(error) => error.hint().unwrap_or_default(),
     }
 }
 
 /// Hosts that the install jail refused, as the option that would let it reach the first.
 fn of_refused(refused: &[String]) -> String {
     let first = refused.first().and_then(|line| line.split_whitespace().next()).unwrap_or("HOST:PORT");
-    let first = shell_path(first.to_owned());
+    // a name that was asked for without a port yet
+    let first = match first.strip_suffix(':') {
+        Some(name) => format!("{name}:443"),
+        None => first.to_owned(),
+    };
+    let first = shell_path(first);
     format!(
         "the install jail refused {}; if you trust that: `mcpjail add --install-net {first} NAME -- …`",
         list(refused)

@@ -77,7 +77,7 @@ fn fill(
 ) -> Result<(Snapshot, Outside), PackageError> {
     let argv: Vec<OsString> = request.command.iter().map(OsString::from).collect();
     let resolved = command::resolve(&argv, options.context)
-        .map_err(|error| PackageError::Jail(Box::new(error) as Box<dyn Diagnose>))?;
+        .map_err(|error| PackageError::Command(Box::new(error) as Box<dyn Diagnose>))?;
     let code = Code::of(&resolved)?;
     workshop.step(&format!("copying {}", code.base.display()));
     let Copied { mut outside, secrets } = copy::copy(&code.base, code.items.as_deref(), root)?;

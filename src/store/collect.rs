@@ -60,6 +60,14 @@ impl Store {
                 live.extend(record.before.map(|before| before.tree));
             }
         }
+        if !dry_run {
+            for file in layout::names(&self.installed_dir())? {
+                // claiming a name clears away what a killed add or update left of it
+                if let Some(name) = file.strip_suffix(".draft.toml") {
+                    let _in_use = self.claim_name(name);
+                }
+            }
+        }
         let (mut freed, mut tally) = (Freed::default(), Tally::default());
         freed.stages = self.sweep(true).0.iter().inspect(|stage| tally.all_below(stage)).count();
         let mut dead = Vec::new();

@@ -71,6 +71,8 @@ impl Store {
         let lock = lock.ok_or_else(|| StoreError::Busy { name: name.into() })?;
         self.carry_out(name)?;
         sweep_drafts(&self.journal_path(name));
+        // of an add or update that was killed
+        let _tried_again_next_time = std::fs::remove_file(self.draft_path(name));
         Ok(Claim { name: name.into(), _lock: lock })
     }
 

@@ -44,6 +44,14 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// What is wrong with a server's package.
+    #[error("{error}")]
+    Of {
+        /// The server.
+        name: String,
+        /// What is wrong.
+        error: Box<StoreError>,
+    },
     /// The disk is full.
     #[error("no space is left on the device of `{}`", shown(path))]
     DiskFull {
@@ -67,6 +75,12 @@ fn shown(path: &Path) -> String {
 }
 
 impl StoreError {
+    /// The same error of a server whose name is known: the hint has it.
+    #[must_use]
+    pub fn of(self, name: &str) -> StoreError {
+        StoreError::Of { name: name.to_owned(), error: Box::new(self) }
+    }
+
     /// An error of the disk; a full one is told as that.
     #[must_use]
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> StoreError {
@@ -84,6 +98,7 @@ impl Diagnose for StoreError {
             StoreError::Tampered { .. } => "store-tampered",
             StoreError::Missing { .. } => "store-missing",
             StoreError::BadRecord { .. } => "store-record",
+            StoreError::Of { error, .. } => error.code(),
             StoreError::Busy { .. } => "store-busy",
             StoreError::Unfit { .. } => "store-unfit",
             StoreError::DiskFull { .. } => "disk-full",
@@ -94,6 +109,7 @@ impl Diagnose for StoreError {
     fn exit(&self) -> Exit {
         match self {
             StoreError::Tampered { .. } | StoreError::Missing { .. } => Exit::Drift,
+            StoreError::Of { error, .. } => error.exit(),
             _ => Exit::Usage,
         }
     }
@@ -103,6 +119,7 @@ impl Diagnose for StoreError {
             StoreError::Tampered { .. } | StoreError::Missing { .. } => {
                 "nothing was started; `mcpjail update NAME --reinstall` installs exactly what was approved again"
             }
+            StoreError::Of { name, error } => return error.hint().map(|hint| hint.replace("NAME", name)),
             StoreError::BadRecord { .. } => "restore the file, or remove it and install again with `mcpjail add`",
             StoreError::Busy { .. } => "wait for it to end and type the same again",
             StoreError::DiskFull { .. } => "free some space, for example with `mcpjail store gc`",

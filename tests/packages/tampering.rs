@@ -438,7 +438,10 @@ fn republished(world: &Arc<World>) {
     home.refused("notes").fails("store-tampered", 3, &["index.js"]);
     // an update shows it as the same version with other contents, and asks
     home.finish(&["update", "notes"]).fails("no-terminal", 2, &[]);
-    let updated = home.finish(&["update", "notes", "1.0.0", "--yes"]).ok();
+    let words = ["update", "notes", "1.0.0", "--yes"];
+    home.finish(&words).fails("contents-replaced", 1, &["fixture-words"]);
+    assert_eq!(home.tree("notes"), tree);
+    let updated = home.finish(&[&words[..], &["--accept-findings"]].concat()).ok();
     updated.tells(&["fixture-words"]);
     assert_ne!(home.tree("notes"), tree);
     home.run("notes").end();

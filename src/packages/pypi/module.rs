@@ -38,7 +38,7 @@ pub(super) fn of(
     let python = python.unwrap_or("python3");
     let line = format!("{python} -m {module}");
     let argv: Vec<OsString> = vec![python.into(), "-m".into(), module.into()];
-    let resolved = command::resolve(&argv, context).map_err(|error| PackageError::Jail(Box::new(error)))?;
+    let resolved = command::resolve(&argv, context).map_err(|error| PackageError::Command(Box::new(error)))?;
     let job = Job {
         name: "python".into(),
         argv: vec![resolved.program.into(), "-B".into(), "-c".into(), ASK.into(), module.into()],
