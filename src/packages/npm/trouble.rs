@@ -47,7 +47,8 @@ pub(super) fn of(job: &Job, done: &Done, about: &About<'_>) -> Option<PackageErr
         "ENOTCACHED" => PackageError::Offline { name: package() },
         "EBADPLATFORM" | "EBADENGINE" | "ENOTSUP" => PackageError::Unfit { name: package(), detail: said.first() },
         "EUNSUPPORTEDPROTOCOL" | "EUNSUPPORTEDURL" | "EALLOWGIT" | "EALLOWREMOTE" | "EALLOWFILE" => {
-            PackageError::Unpinned { name: package(), from: said.first() }
+            let from = said.git.clone().unwrap_or_else(|| said.first());
+            PackageError::Unpinned { name: package(), from }
         }
         code if is_network(code) => {
             PackageError::Unreachable { registry: registry(), detail: said.first(), refused: refused() }
@@ -162,6 +163,13 @@ impl Said {
         }
         if text.contains(" git ") || text.contains("spawn git") || text.contains("/git ") {
             self.git.get_or_insert_with(|| "git".into());
+        }
+        if let Some(spec) = text.split_once("Refusing to fetch \"").and_then(|(_, rest)| rest.split('"').next()) {
+            self.package = None;
+            self.names(spec);
+            self.git = spec
+                .split_once("@git")
+                .map(|(_, rest)| printable(&package_lock::without_secrets(&format!("git{rest}"))));
         }
         for (before, after) in [("No matching version found for ", " with a date"), ("No versions available for ", "")]
         {

@@ -129,6 +129,14 @@ fn the_other_codes() {
         other => panic!("{other:?}"),
     }
     match error(
+        "npm error code EALLOWGIT\nnpm error Fetching packages of type \"git\" have been disabled\nnpm error Refusing to fetch \"words@git+https://u:p@x.test/y.git\"\n",
+    ) {
+        PackageError::Unpinned { name, from } => {
+            assert_eq!((name.as_str(), from.as_str()), ("words", "git+https://x.test/y.git"));
+        }
+        other => panic!("{other:?}"),
+    }
+    match error(
         "npm error code ERESOLVE\nnpm error ERESOLVE unable to resolve dependency tree\nnpm error \x1b[31mred\n",
     ) {
         PackageError::Failed { said, status: 1, .. } => {
