@@ -61,7 +61,7 @@ fn names_and_versions(suite: &mut Suite) {
         (&["npx", "-y", "@fixture/absent"], "no-such-package", 2, &["@fixture/absent"]),
         (&["npx", "-y", "fixture-notes@9.9.9"], "no-such-version", 2, &["fixture-notes", "9.9.9"]),
         (&["npx", "-y", "fixture-notes@nonsense"], "no-such-version", 2, &["fixture-notes", "nonsense"]),
-        (&["npx", "-y", "fixture-wants-absent"], "no-such-package", 2, &["fixture-absent"]),
+        (&["npx", "-y", "fixture-wants-absent"], "no-such-version", 2, &["fixture-wants-absent", "fixture-absent"]),
         (&["npx", "-y", "fixture-wants-version"], "no-such-version", 2, &["fixture-words"]),
         (&["npx", "-y", "fixture-words"], "no-entry-point", 2, &["fixture-words"]),
         (&["npx", "-y", "fixture-elsewhere"], "no-fitting-release", 2, &["fixture-elsewhere"]),
