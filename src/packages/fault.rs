@@ -1,5 +1,6 @@
 //! Why a package cannot be added.
 
+use super::{Ecosystem, squat};
 use crate::diagnose::{Diagnose, Exit, printable, shell_path};
 use std::io;
 use std::path::PathBuf;
@@ -280,6 +281,11 @@ impl Diagnose for PackageError {
 /// What to type next, where the error does not bring its own hint.
 fn next(error: &PackageError) -> String {
     match error {
+        PackageError::NoPackage { name, registry } if nearest(name, registry).is_some() => format!(
+            "did you mean `{0}`? `mcpjail add NAME -- …` with that name; a private registry is named in the configuration of \
+             npm, uv or pip",
+            nearest(name, registry).unwrap_or_default()
+        ),
         PackageError::NoPackage { .. } => {
             "check the spelling in the server's own documentation, and `mcpjail add NAME -- …` again; a private \
              registry is named in the configuration of npm, uv or pip"
@@ -358,6 +364,12 @@ fn next(error: &PackageError) -> String {
     }
 }
 
+/// The well-known server whose name was meant, by the look of it.
+fn nearest(name: &str, registry: &str) -> Option<&'static str> {
+    let ecosystem = if registry.contains("npm") { Ecosystem::Npm } else { Ecosystem::Pypi };
+    squat::nearest(ecosystem, name)
+}
+
 /// Hosts that the install jail refused, as the option that would let it reach the first.
 fn of_refused(refused: &[String]) -> String {
     let first = refused.first().and_then(|line| line.split_whitespace().next()).unwrap_or("HOST:PORT");
@@ -376,6 +388,16 @@ fn of_refused(refused: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_told_what_was_meant() {
+        let hint = |name: &str, registry: &str| {
+            PackageError::NoPackage { name: name.into(), registry: registry.into() }.hint().unwrap()
+        };
+        let slip = hint("@modelcontextprotocol/server-filesystm", "registry.npmjs.org");
+        assert!(slip.contains("did you mean `@modelcontextprotocol/server-filesystem`?"), "{slip}");
+        assert!(!hint("nothing-like-any-server", "PyPI").contains("did you mean"));
+    }
 
     #[test]
     fn every_error_says_what_to_type() {

@@ -107,7 +107,8 @@ fn install_in(
     let lock = package_lock::read(&text, &origins_of(&config, options.network))?;
     write(&place.root.join(manifest::FILE), &project(&lock.direct, &[]))?;
     write(&lock_path, &text)?;
-    workshop.step(&format!("installing {} packages", lock.entries.len()));
+    let count = lock.entries.len();
+    workshop.step(&format!("installing {count} package{}", if count == 1 { "" } else { "s" }));
     let done = run(workshop, &bench.unpack(&config, options.network), &about)
         .map_err(|error| needed(error, &request.packages))?;
     for warning in trouble::warnings(&done.stderr) {
