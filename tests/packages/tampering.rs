@@ -87,6 +87,10 @@ fn changes(tree: &Path, file: &str, link: Option<&str>) -> Vec<Change> {
     let original = fs::read(&path).unwrap();
     let (one, two, three) = (path.clone(), path.clone(), path.clone());
     let (back, again) = (original.clone(), original.clone());
+    let mode = |bits: u32| {
+        let path = path.clone();
+        move || fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap()
+    };
     let mut all = vec![
         change("byte", &name, move || flip(&one), move || flip(&two)),
         change("longer", &name, move || write(&three, &[&again[..], b"\n"].concat()), {
@@ -165,30 +169,8 @@ fn changes(tree: &Path, file: &str, link: Option<&str>) -> Vec<Change> {
                 }
             },
         ),
-        change(
-            "writable",
-            &name,
-            {
-                let path = path.clone();
-                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o446)).unwrap()
-            },
-            {
-                let path = path.clone();
-                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
-            },
-        ),
-        change(
-            "executable",
-            &name,
-            {
-                let path = path.clone();
-                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap()
-            },
-            {
-                let path = path.clone();
-                move || fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap()
-            },
-        ),
+        change("writable", &name, mode(0o446), mode(0o444)),
+        change("executable", &name, mode(0o555), mode(0o444)),
     ];
     for file in ["manifest", "meta/installed.json"] {
         let (one, two) = (tree.join(file), tree.join(file));
