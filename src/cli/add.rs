@@ -1,12 +1,11 @@
 //! `mcpjail add`: from a host's command line to an approved server in the store.
 
 use super::approve::{Reviewed, review};
-use super::ask::{Said, ask};
-use super::install::{ConsentArgs, InstallArgs, Made, install, skipped};
+use super::ask::{Said, UNREAD, ask, need_somebody};
+use super::install::{ConsentArgs, InstallArgs, Made, install, note_skipped};
 use super::output::{BOLD, DIM, Failed, IoFailed, note, print, styled, visible};
 use super::paths::{self, Chosen};
-use super::{GrantArgs, Staged, TargetArgs, own_executable, shell_word};
-use crate::approval::rfc3339;
+use super::{TargetArgs, own_executable, shell_word};
 use crate::config::{Flags, Launch, Locations, PackageLine, is_name, load_flags_only, load_server};
 use crate::diagnose::{Diagnose, Exit};
 use crate::facts;
@@ -15,10 +14,9 @@ use crate::packages::{Ecosystem, Request, line, squat};
 use crate::store::{Change, Record, Store};
 use clap::Args;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 /// What is added, and what it is granted from then on.
 #[derive(Debug, Args)]
@@ -81,9 +79,6 @@ pub(super) enum AddError {
     /// Not a name.
     #[error("`{name}` is no name for a server")]
     BadName { name: String },
-    /// Nobody can be asked.
-    #[error("standard input and output are no terminal, so nobody can be asked")]
-    NoTerminal,
     /// Nearly the name of another one.
     #[error("`{name}` is not `{known}`: {how}")]
     Suspicious { name: String, known: String, how: String },
@@ -97,7 +92,6 @@ impl Diagnose for AddError {
         match self {
             AddError::Exists { .. } => "server-exists",
             AddError::BadName { .. } => "bad-name",
-            AddError::NoTerminal => "no-terminal",
             AddError::Suspicious { .. } => "suspicious-name",
             AddError::Nothing => "nothing-approved",
         }
@@ -105,7 +99,7 @@ impl Diagnose for AddError {
 
     fn exit(&self) -> Exit {
         match self {
-            AddError::Exists { .. } | AddError::BadName { .. } | AddError::NoTerminal => Exit::Usage,
+            AddError::Exists { .. } | AddError::BadName { .. } => Exit::Usage,
             AddError::Suspicious { .. } => Exit::Findings,
             AddError::Nothing => Exit::Drift,
         }
@@ -117,9 +111,6 @@ impl Diagnose for AddError {
                 Some(format!("`mcpjail update {name}` looks for a newer version, `mcpjail remove {name}` removes it"))
             }
             AddError::BadName { .. } => Some("a name is made of lower-case letters, digits, `.`, `_` and `-`".into()),
-            AddError::NoTerminal => {
-                Some("run it in a terminal, or approve everything that the server shows, unread, with `--yes`".into())
-            }
             AddError::Suspicious { known, .. } => Some(format!(
                 "look at where the name comes from; if it is the one you mean and not `{known}`, add `--accept-findings`"
             )),
@@ -133,10 +124,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     if !is_name(name) {
         return Err(AddError::BadName { name: name.clone() }.into());
     }
-    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !args.consent.yes && !somebody {
-        return Err(AddError::NoTerminal.into());
-    }
+    need_somebody(args.consent.yes, UNREAD)?;
     let loc = Locations::from_environment()?;
     let store = Store::new(&loc.data_dir);
     let cwd = facts::working_directory()?;
@@ -157,12 +145,8 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     let (record, draft, reviewed) = match added {
         Ok(added) => added,
         Err(error) => {
-            if let Some(text) = skipped(&made.installed) {
-                note(&text);
-            }
-            // what nobody approved is not kept
-            drop(made);
-            let _collected_later = store.collect(&|_| true, false);
+            note_skipped(&made.installed);
+            made.discard(&store);
             return Err(error);
         }
     };
@@ -171,9 +155,7 @@ pub(super) fn add(args: &AddArgs) -> Result<ExitCode, Failed> {
     changes.extend(draft.iter().map(|draft| Change::Write { path: profile.clone(), text: profile::text(draft) }));
     store.commit(&claim, &changes)?;
     reviewed.settled();
-    if let Some(text) = skipped(&made.installed) {
-        note(&text);
-    }
+    note_skipped(&made.installed);
     let done = conclusion(name, &made, &draft.unwrap_or_default(), &profile)?;
     print(&format!("{}{done}", reviewed.conclusion))
 }
@@ -233,28 +215,12 @@ fn approved(
     store: &Store,
     loc: &Locations,
 ) -> Result<(Record, Option<Draft>, Reviewed), Failed> {
-    let Made { kept, installed, request, .. } = made;
-    let record = Record {
-        version: 1,
-        release: installed.release.clone(),
-        tree: kept.tree,
-        start: installed.start.clone(),
-        request: request.clone(),
-        scripts: args.install.allow_scripts.clone(),
-        network: args.install.install_net.clone(),
-        at: rfc3339(SystemTime::now()),
-        before: None,
-    };
+    let record = made.record(&args.install, None);
     let draft = profile.is_none().then(|| draft(args, made, loc)).transpose()?;
     let temporary = draft.as_ref().map(|draft| TemporaryProfile::write(&args.name, &profile::text(draft), store));
     let temporary = temporary.transpose()?;
     let profile = temporary.as_ref().map(|temporary| temporary.0.as_path()).or(profile).unwrap_or(Path::new(""));
-    let target = TargetArgs {
-        grants: GrantArgs::default(),
-        name: Some(args.name.clone()),
-        staged: Some(Staged { profile: profile.to_owned(), record: record.clone() }),
-        ..TargetArgs::default()
-    };
+    let target = TargetArgs::of_staged(&args.name, profile, &record);
     let reviewed = review(&target, &args.consent.terms())?;
     Ok((record, draft, reviewed))
 }

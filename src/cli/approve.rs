@@ -1,6 +1,6 @@
 //! `mcpjail approve`: walks a server in its jail, shows what it says of itself, asks, and writes the lock.
 
-use super::ask::{Said, ask};
+use super::ask::{Said, UNREAD, ask, need_somebody};
 use super::findings::{self, Findings, is_grave};
 use super::gate::approval;
 use super::launch::Terms as Held;
@@ -15,16 +15,13 @@ use crate::facts;
 use crate::gate::Record;
 use crate::inspect::Placed;
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Why nothing was approved.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApproveError {
-    /// Nobody can be asked.
-    #[error("standard input and output are no terminal, so nobody can be asked")]
-    NoTerminal,
     /// Grave findings, and nobody has looked at them.
     #[error("`{count}` {} high severity in what would be approved unread", if *count == 1 { "finding is of" } else { "findings are of" })]
     GraveFindings { count: usize },
@@ -45,7 +42,6 @@ pub(super) enum ApproveError {
 impl Diagnose for ApproveError {
     fn code(&self) -> &'static str {
         match self {
-            ApproveError::NoTerminal => "no-terminal",
             ApproveError::GraveFindings { .. } => "grave-findings",
             ApproveError::Nothing => "nothing-approved",
             ApproveError::Raced { .. } => "lock-raced",
@@ -56,7 +52,7 @@ impl Diagnose for ApproveError {
 
     fn exit(&self) -> Exit {
         match self {
-            ApproveError::NoTerminal | ApproveError::Raced { .. } => Exit::Usage,
+            ApproveError::Raced { .. } => Exit::Usage,
             ApproveError::GraveFindings { .. } => Exit::Findings,
             ApproveError::Nothing | ApproveError::Item(_) => Exit::Drift,
             ApproveError::Lock(error) => error.exit(),
@@ -65,9 +61,6 @@ impl Diagnose for ApproveError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            ApproveError::NoTerminal => {
-                Some("run it in a terminal, or approve everything that the server shows, unread, with `--yes`".into())
-            }
             ApproveError::GraveFindings { .. } => Some(
                 "look at them without `--yes`, item by item; `--accept-findings` approves them unread all the same"
                     .into(),
@@ -143,10 +136,7 @@ impl Reviewed {
 /// The calling process must have one thread, and has one again afterwards.
 pub(super) fn review(target: &TargetArgs, terms: &Terms<'_>) -> Result<Reviewed, Failed> {
     let Terms { yes, accept_findings, log } = *terms;
-    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !yes && !somebody {
-        return Err(ApproveError::NoTerminal.into());
-    }
+    need_somebody(yes, UNREAD)?;
     let walked = |walked: Result<Walked, WalkFailed>| {
         walked.map_err(|error| {
             error.remarks.iter().for_each(|remark| note(remark));

@@ -1,7 +1,39 @@
 //! Asks a person at a terminal.
 
 use super::output::{BOLD, styled};
-use std::io::{self, BufRead, Write};
+use crate::diagnose::{Diagnose, Exit};
+use std::io::{self, BufRead, IsTerminal, Write};
+
+/// What whoever approves can do without a terminal.
+pub(super) const UNREAD: &str =
+    "run it in a terminal, or approve everything that the server shows, unread, with `--yes`";
+
+/// Nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("standard input and output are no terminal, so nobody can be asked")]
+pub(super) struct NoTerminal {
+    remedy: &'static str,
+}
+
+impl Diagnose for NoTerminal {
+    fn code(&self) -> &'static str {
+        "no-terminal"
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(self.remedy.into())
+    }
+}
+
+/// Whether somebody can be asked, which has to be so unless everything is agreed to (`yes`).
+pub(super) fn need_somebody(yes: bool, remedy: &'static str) -> Result<(), NoTerminal> {
+    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if yes || somebody { Ok(()) } else { Err(NoTerminal { remedy }) }
+}
 
 /// What a person may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

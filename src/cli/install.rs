@@ -1,13 +1,15 @@
 //! From a request to a tree in the store, for `add` and `update`.
 
 use super::approve::Terms;
-use super::output::Failed;
+use super::output::{Failed, note};
 use super::workshop::Yard;
+use crate::approval::rfc3339;
 use crate::command::Context;
 use crate::config::Locations;
 use crate::egress::Written;
 use crate::packages::{Installed, Options, PypiSpec, Release, Request, Workshop, local, npm, pypi};
-use crate::store::{Kept, Store};
+use crate::store::{Before, Kept, Record, Store};
+use std::time::SystemTime;
 
 /// How much of an install script is shown, characters: a package writes it as long as it likes.
 const LONGEST: usize = 120;
@@ -55,6 +57,30 @@ pub(super) struct Made {
     pub(super) args: Vec<String>,
 }
 
+impl Made {
+    /// What the store will know of the server.
+    pub(super) fn record(&self, args: &InstallArgs, before: Option<Before>) -> Record {
+        Record {
+            version: 1,
+            release: self.installed.release.clone(),
+            tree: self.kept.tree,
+            start: self.installed.start.clone(),
+            request: self.request.clone(),
+            scripts: args.allow_scripts.clone(),
+            network: args.install_net.clone(),
+            at: rfc3339(SystemTime::now()),
+            before,
+        }
+    }
+
+    /// What nobody approved is not kept.
+    pub(super) fn discard(self, store: &Store) {
+        // as long as it is held, it is no garbage
+        drop(self);
+        let _collected_later = store.collect(&|_| true, false);
+    }
+}
+
 /// Installs into the store. `lock` is that of an earlier install, to be installed again exactly.
 pub(super) fn install(
     request: &Request,
@@ -68,29 +94,24 @@ pub(super) fn install(
     let context = context.looking_from(cwd);
     let network: Vec<Written> =
         args.install_net.iter().map(|to| Written { to: to.clone(), private: true, ..Written::default() }).collect();
-    let cache = loc.cache_dir.clone();
     let options = Options {
         context: &context,
         scripts: &args.allow_scripts,
         network: &network,
         offline: args.offline,
         lock,
-        cache: &cache,
+        cache: &loc.cache_dir,
     };
     let yard = Yard::new(loc);
     let mut stage = store.stage()?;
-    let (installed, own) = match request {
-        Request::Npm(npm) => {
-            (npm::install(npm, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?, npm.args.clone())
-        }
-        Request::Pypi(pypi) => {
-            (pypi::install(pypi, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?, pypi.args.clone())
-        }
+    let filled = match request {
+        Request::Npm(npm) => npm::install(npm, &options, &mut stage, &yard).map(|made| (made, npm.args.clone())),
+        Request::Pypi(pypi) => pypi::install(pypi, &options, &mut stage, &yard).map(|made| (made, pypi.args.clone())),
         Request::Local(local) => {
-            let snapshot = local::snapshot(local, &options, &mut stage, &yard).map_err(|error| yard.failed(error))?;
-            (snapshot.installed, snapshot.args)
+            local::snapshot(local, &options, &mut stage, &yard).map(|made| (made.installed, made.args))
         }
     };
+    let (installed, own) = filled.map_err(|error| yard.failed(error))?;
     yard.step("hashing");
     let kept = store.keep(stage, &installed)?;
     yard.done();
@@ -110,17 +131,17 @@ fn named(mut request: Request, installed: &Installed) -> Request {
 }
 
 /// Says what was not run, and what to type where the server needs it.
-pub(super) fn skipped(installed: &Installed) -> Option<String> {
+pub(super) fn note_skipped(installed: &Installed) {
     let cut = |command: &str| match command.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", command.get(..end).unwrap_or_default()),
         None => command.to_owned(),
     };
     let named: Vec<String> =
         installed.skipped.iter().map(|script| format!("{} (`{}`)", script.package, cut(&script.command))).collect();
-    let first = installed.skipped.first()?;
-    Some(format!(
+    let Some(first) = installed.skipped.first() else { return };
+    note(&format!(
         "install scripts were not run: {}; where the server needs one, add it with `--allow-scripts {}`",
         named.join(", "),
         first.package
-    ))
+    ));
 }

@@ -33,9 +33,10 @@ mod workshop;
 
 use crate::config::Tier;
 use crate::diagnose::printable;
+use crate::store::Record;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const ABOUT: &str = "Runs MCP servers that strangers wrote in a jail that starts from nothing";
@@ -269,13 +270,19 @@ pub(super) struct Staged {
     /// Stands in for servers/NAME.toml.
     pub(super) profile: PathBuf,
     /// Stands in for the store's record of NAME.
-    pub(super) record: crate::store::Record,
+    pub(super) record: Record,
 }
 
 impl TargetArgs {
     /// A command with no grants of its own.
     fn of_command(command: Vec<OsString>) -> TargetArgs {
         TargetArgs { command, ..TargetArgs::default() }
+    }
+
+    /// A server that is tried before it is known by its name.
+    fn of_staged(name: &str, profile: &Path, record: &Record) -> TargetArgs {
+        let staged = Staged { profile: profile.to_owned(), record: record.clone() };
+        TargetArgs { name: Some(name.to_owned()), staged: Some(staged), ..TargetArgs::default() }
     }
 
     /// What the server is called in reports and logs: its name, or the command.

@@ -1,13 +1,12 @@
 //! `mcpjail remove`: takes a server away, with what was approved of it.
 
-use super::ask::{Said, ask};
+use super::ask::{Said, ask, need_somebody};
 use super::output::{Failed, IoFailed, print, visible};
-use super::update::UpdateError;
+use super::update::record_of;
 use crate::config::Locations;
-use crate::diagnose::{Diagnose, Exit};
 use crate::store::{Change, Store};
 use clap::Args;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 /// What is removed.
@@ -21,43 +20,15 @@ pub(super) struct RemoveArgs {
     yes: bool,
 }
 
-/// Why nothing was removed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RemoveError {
-    /// Nobody can be asked.
-    #[error("standard input and output are no terminal, so nobody can be asked")]
-    NoTerminal,
-}
-
-impl Diagnose for RemoveError {
-    fn code(&self) -> &'static str {
-        match self {
-            RemoveError::NoTerminal => "no-terminal",
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("remove it without asking with `--yes`".into())
-    }
-}
-
 pub(super) fn remove(args: &RemoveArgs) -> Result<ExitCode, Failed> {
     let RemoveArgs { name, yes } = args;
     let loc = Locations::from_environment()?;
     let store = Store::new(&loc.data_dir);
     let claim = store.claim(name)?;
-    if store.installed(name)?.is_none() {
-        return Err(UpdateError::NotInstalled { name: name.clone() }.into());
-    }
+    record_of(&store, name)?;
     let files = [loc.server(name), loc.lock(name)];
     if !yes {
-        if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-            return Err(RemoveError::NoTerminal.into());
-        }
+        need_somebody(false, "remove it without asking with `--yes`")?;
         let talk = |source| Failed::from(IoFailed { what: "talk to the terminal", source });
         let shown: Vec<String> = files.iter().map(|file| visible(&file.to_string_lossy())).collect();
         let question = format!("remove `{}` with {}?", visible(name), shown.join(" and "));

@@ -1,11 +1,11 @@
 //! `mcpjail update`: another version beside the one that runs, and the switch when a person approves what differs.
 
+use super::TargetArgs;
 use super::add::TemporaryProfile;
 use super::approve::{Reviewed, review};
-use super::install::{ConsentArgs, InstallArgs, Made, install, skipped};
-use super::output::{BOLD, DIM, Failed, IoFailed, YELLOW, note, print, styled, visible};
-use super::{GrantArgs, Staged, TargetArgs};
-use crate::approval::rfc3339;
+use super::ask::{UNREAD, need_somebody};
+use super::install::{ConsentArgs, InstallArgs, Made, install, note_skipped};
+use super::output::{BOLD, DIM, Failed, IoFailed, YELLOW, print, styled, visible};
 use crate::catalog::load;
 use crate::config::Locations;
 use crate::diagnose::{Diagnose, Exit};
@@ -13,10 +13,9 @@ use crate::packages::changes::{self, changes};
 use crate::packages::{Installed, Request, line, profile};
 use crate::store::{Before, Change, Claim, Depth, Record, Store};
 use clap::Args;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 /// What is updated, and how.
 #[derive(Debug, Args)]
@@ -45,9 +44,6 @@ pub(super) enum UpdateError {
     /// Nothing is installed under the name.
     #[error("no package is installed as `{name}`")]
     NotInstalled { name: String },
-    /// Nobody can be asked.
-    #[error("standard input and output are no terminal, so nobody can be asked")]
-    NoTerminal,
     /// There was no update.
     #[error("`{name}` runs what was added: there is nothing to go back to")]
     NothingBefore { name: String },
@@ -72,7 +68,6 @@ impl Diagnose for UpdateError {
     fn code(&self) -> &'static str {
         match self {
             UpdateError::NotInstalled { .. } => "package-not-installed",
-            UpdateError::NoTerminal => "no-terminal",
             UpdateError::NothingBefore { .. } | UpdateError::NoLockBefore { .. } => "nothing-before",
             UpdateError::NoPackageLine { .. } => "package-mismatch",
             UpdateError::Profile { .. } => "profile-unreadable",
@@ -92,9 +87,6 @@ impl Diagnose for UpdateError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             UpdateError::NotInstalled { name } => format!("`mcpjail add {name} -- COMMAND` installs one"),
-            UpdateError::NoTerminal => {
-                "run it in a terminal, or approve everything that the server shows, unread, with `--yes`".into()
-            }
             UpdateError::NothingBefore { .. } | UpdateError::NoLockBefore { .. } => {
                 "`mcpjail update NAME VERSION` installs any version".into()
             }
@@ -111,12 +103,17 @@ impl Diagnose for UpdateError {
     }
 }
 
+/// What is installed under a name.
+pub(super) fn record_of(store: &Store, name: &str) -> Result<Record, Failed> {
+    Ok(store.installed(name)?.ok_or_else(|| UpdateError::NotInstalled { name: name.to_owned() })?)
+}
+
 pub(super) fn update(args: &UpdateArgs) -> Result<ExitCode, Failed> {
     let UpdateArgs { name, .. } = args;
     let loc = Locations::from_environment()?;
     let store = Store::new(&loc.data_dir);
     let claim = store.claim(name)?;
-    let record = store.installed(name)?.ok_or_else(|| UpdateError::NotInstalled { name: name.clone() })?;
+    let record = record_of(&store, name)?;
     let profile = Profile::read(loc.server(name))?;
     let at = At { loc: &loc, store: &store, claim: &claim, name, record: &record, profile: &profile };
     if args.rollback {
@@ -125,10 +122,7 @@ pub(super) fn update(args: &UpdateArgs) -> Result<ExitCode, Failed> {
     if args.reinstall {
         return at.reinstall(&args.install);
     }
-    let somebody = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if !args.consent.yes && !somebody {
-        return Err(UpdateError::NoTerminal.into());
-    }
+    need_somebody(args.consent.yes, UNREAD)?;
     at.update(args)
 }
 
@@ -163,13 +157,18 @@ struct At<'a> {
 }
 
 impl At<'_> {
+    /// What was allowed before stays allowed.
+    fn install_args(&self, given: &InstallArgs) -> InstallArgs {
+        InstallArgs {
+            allow_scripts: joined(&self.record.scripts, &given.allow_scripts),
+            install_net: joined(&self.record.network, &given.install_net),
+            offline: given.offline,
+        }
+    }
+
     fn update(&self, args: &UpdateArgs) -> Result<ExitCode, Failed> {
         let request = of_version(&self.record.request, args.version.as_deref())?;
-        let install_args = InstallArgs {
-            allow_scripts: joined(&self.record.scripts, &args.install.allow_scripts),
-            install_net: joined(&self.record.network, &args.install.install_net),
-            offline: args.install.offline,
-        };
+        let install_args = self.install_args(&args.install);
         // what runs now is compared with: it has to be what was approved
         let before = self.store.describe(&self.record.tree).ok();
         let made = install(&request, &install_args, None, self.store, self.loc)?;
@@ -179,12 +178,8 @@ impl At<'_> {
         }
         let done = self.switch(args, &made, before.as_ref(), &install_args);
         if done.is_err() {
-            if let Some(text) = skipped(&made.installed) {
-                note(&text);
-            }
-            // what nobody approved is not kept
-            drop(made);
-            let _collected_later = self.store.collect(&|_| true, false);
+            note_skipped(&made.installed);
+            made.discard(self.store);
         }
         done
     }
@@ -197,17 +192,8 @@ impl At<'_> {
         install_args: &InstallArgs,
     ) -> Result<ExitCode, Failed> {
         let Record { release, tree, request: asked, at, .. } = self.record;
-        let record = Record {
-            version: 1,
-            release: made.installed.release.clone(),
-            tree: made.kept.tree,
-            start: made.installed.start.clone(),
-            request: made.request.clone(),
-            scripts: install_args.allow_scripts.clone(),
-            network: install_args.install_net.clone(),
-            at: rfc3339(SystemTime::now()),
-            before: Some(Before { release: release.clone(), tree: *tree, request: asked.clone(), at: at.clone() }),
-        };
+        let before_now = Before { release: release.clone(), tree: *tree, request: asked.clone(), at: at.clone() };
+        let record = made.record(install_args, Some(before_now));
         let text = self.profile.with(&record.release)?;
         say(&differences(self.record, &record, before, &made.installed))?;
         let replaced = replaced(before, &made.installed);
@@ -216,12 +202,7 @@ impl At<'_> {
             return Err(UpdateError::Replaced { name: self.name.to_owned(), packages }.into());
         }
         let staged = TemporaryProfile::write(self.name, &text, self.store)?;
-        let target = TargetArgs {
-            grants: GrantArgs::default(),
-            name: Some(self.name.to_owned()),
-            staged: Some(Staged { profile: staged.0.clone(), record: record.clone() }),
-            ..TargetArgs::default()
-        };
+        let target = TargetArgs::of_staged(self.name, &staged.0, &record);
         let reviewed = review(&target, &args.consent.terms())?;
         let Reviewed { lock, path, .. } = &reviewed;
         let mut changes = vec![Change::Write { path: self.store.record_path(self.name), text: record.to_text() }];
@@ -235,9 +216,7 @@ impl At<'_> {
         self.store.commit(self.claim, &changes)?;
         reviewed.settled();
         say(&reviewed.conclusion)?;
-        if let Some(text) = skipped(&made.installed) {
-            note(&text);
-        }
+        note_skipped(&made.installed);
         print(&format!(
             "`{0}` runs {1} from now on; `mcpjail update {0} --rollback` goes back to {2}\n",
             self.name,
@@ -280,22 +259,17 @@ impl At<'_> {
 
     /// Puts the same tree into the store again. Nothing else changes, so nothing is asked.
     fn reinstall(&self, args: &InstallArgs) -> Result<ExitCode, Failed> {
-        let Record { release, tree, scripts, network, request, .. } = self.record;
+        let Record { release, tree, request, .. } = self.record;
         // the lock that was kept, if it is still what it was
         let lock = ["package-lock.json", "requirements.lock"]
             .into_iter()
             .find_map(|file| self.store.meta(tree, file).ok().flatten());
         let request = of_version(request, Some(&release.version))?;
-        let install_args = InstallArgs {
-            allow_scripts: joined(scripts, &args.allow_scripts),
-            install_net: joined(network, &args.install_net),
-            offline: args.offline,
-        };
+        let install_args = self.install_args(args);
         let made = install(&request, &install_args, lock.as_deref(), self.store, self.loc)?;
         let now = made.kept.tree;
         if now != *tree {
-            drop(made);
-            let _collected_later = self.store.collect(&|_| true, false);
+            made.discard(self.store);
             return Err(UpdateError::OtherTree { then: tree.to_string(), now: now.to_string() }.into());
         }
         print(&format!("{} is in the store again, as it was approved\n", visible(&release.to_string())))

@@ -5,7 +5,7 @@ mod pypi;
 mod report;
 
 use super::output::{BOLD, DIM, Failed, GREEN, RED, YELLOW, note, print, styled, visible};
-use super::update::UpdateError;
+use super::update::record_of;
 use super::workshop::Yard;
 use crate::command::Context;
 use crate::config::Locations;
@@ -55,7 +55,7 @@ impl Diagnose for AuditError {
 pub(super) fn audit(name: &str) -> Result<ExitCode, Failed> {
     let loc = Locations::from_environment()?;
     let store = Store::new(&loc.data_dir);
-    let record = store.installed(name)?.ok_or_else(|| UpdateError::NotInstalled { name: name.to_owned() })?;
+    let record = record_of(&store, name)?;
     let installed = store.describe(&record.tree)?;
     let context = Context::of_process()?;
     let cwd = context.cwd.clone();
